@@ -1,0 +1,68 @@
+"""Time, in one place: aware UTC datetimes above, integer milliseconds in the store, ISO 8601 on the wire."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Source of the current time, in whole milliseconds since the epoch, UTC."""
+
+    def now_ms(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SystemClock:
+    """The machine's wall clock."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class ManualClock:
+    """A clock that moves only when told to."""
+
+    at_ms: int = field(default=1_767_225_600_000)
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+    def advance(self, seconds: float) -> None:
+        self.at_ms += round(seconds * 1000)
+
+
+def from_ms(ms: int) -> datetime:
+    """Milliseconds since the epoch as an aware UTC datetime."""
+    return datetime.fromtimestamp(ms // 1000, UTC) + timedelta(milliseconds=ms % 1000)
+
+
+def to_ms(at: datetime) -> int:
+    """An aware datetime as milliseconds since the epoch.
+
+    Raises:
+        ValueError: if the datetime is naive.
+    """
+    if at.tzinfo is None:
+        raise ValueError(f"naive datetime {at!r}: times need a zone")
+    return round(at.timestamp() * 1000)
+
+
+def to_iso(at: datetime) -> str:
+    """ISO 8601 with milliseconds and `Z`."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_iso(text: str) -> datetime:
+    """Parse ISO 8601 with a zone.
+
+    Raises:
+        ValueError: if the text is no date or has no zone.
+    """
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"time {text!r} has no zone: write it with Z or an offset")
+    return at.astimezone(UTC)

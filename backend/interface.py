@@ -1,0 +1,233 @@
+"""The one surface that the screen, the commands, the scheduler and the server see of the state.
+
+Every method may raise `backend.errors.StoreBusy` or `StoreBroken`; what else it raises is said with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from backend.model import (
+    Actor,
+    Agent,
+    Claim,
+    ClaimRequest,
+    Event,
+    Evidence,
+    HoldRequest,
+    Message,
+    NewMessage,
+    NewTask,
+    Orchestrator,
+    Pause,
+    Queue,
+    Renewal,
+    Run,
+    RunEnd,
+    RunPatch,
+    Task,
+    TaskFilter,
+    TaskPatch,
+)
+
+
+class Action(StrEnum):
+    """What can be done to a task; the rows of the transition table (`backend.lifecycle`)."""
+
+    CREATE = "create"
+    ENQUEUE = "enqueue"
+    HOLD = "hold"
+    CLAIM = "claim"
+    CLAIM_IN_PLACE = "claim_in_place"
+    RENEW = "renew"
+    SUBMIT = "submit"
+    CONTINUE = "continue"
+    FINISH_IN_PLACE = "finish_in_place"
+    RELEASE = "release"
+    EXPIRE = "expire"
+    APPROVE = "approve"
+    CONFLICT = "conflict"
+    ACCEPT = "accept"
+    REJECT = "reject"
+    FAIL = "fail"
+    BLOCK = "block"
+    UNBLOCK = "unblock"
+    ESCALATE = "escalate"
+    RETRY = "retry"
+    CANCEL = "cancel"
+    FORCE = "force"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One wish to change a task's state.
+
+    Workers prove their right with `fence`, people and scripts with `version` (when they give one).
+    `run_end` ends the run named by the task's claim in the same transaction.
+    """
+
+    task_id: str
+    action: Action
+    actor: Actor
+    reason: str | None = None
+    fence: int | None = None
+    version: int | None = None
+    run_id: str | None = None
+    run_end: RunEnd | None = None
+    head_sha: str | None = None
+    merged_sha: str | None = None
+    systemic: bool = False
+    """For `release`: the attempt does not count towards the task's cap."""
+    override: str | None = None
+    """For `approve`: why missing or failed evidence is accepted."""
+    to: Queue | None = None
+    """For `force` alone."""
+
+
+class Backend(Protocol):
+    """The state, wherever it lives."""
+
+    async def close(self) -> None: ...
+
+    # Tasks
+    async def create_task(self, new: NewTask, *, actor: Actor) -> Task:
+        """Store a task. The same id with the same content again is no error.
+
+        Raises:
+            Duplicate: the id or file path is taken by another task.
+            DependencyCycle, NotFound: a dependency is circular, or names no task.
+        """
+        ...
+
+    async def get_task(self, task_id: str) -> Task: ...
+
+    async def list_tasks(self, wanted: TaskFilter) -> list[Task]: ...
+
+    async def count_queues(self) -> Mapping[Queue, int]: ...
+
+    async def edit_task(
+        self, task_id: str, patch: TaskPatch, *, actor: Actor, version: int | None = None
+    ) -> Task: ...
+
+    async def transition(self, wish: Transition) -> Task:
+        """Change a task's state as the transition table allows.
+
+        Raises:
+            Refused: the table does not allow it; `details` names each guard that failed.
+            LeaseLost: the fence is not the task's any more.
+            VersionConflict: the task has changed since.
+        """
+        ...
+
+    # Leases
+    async def claim(self, wish: ClaimRequest) -> Claim | None:
+        """Claim a task in one statement; None when nothing is claimable.
+
+        Raises:
+            UnknownOrchestrator: the claimant was never registered.
+            Refused: `task_id` was given and that task is not claimable.
+        """
+        ...
+
+    async def claim_in_place(self, wish: HoldRequest) -> Claim:
+        """Lease a provisional task that nobody holds, to review it or resolve its conflict."""
+        ...
+
+    async def renew(self, orchestrator_id: str, leases: Sequence[Renewal], lease_seconds: int) -> list[str]:
+        """Renew leases in one call; returns the ids of the tasks whose lease is lost."""
+        ...
+
+    async def expire_leases(self) -> list[Task]:
+        """Release every lease that has run out; returns the tasks released."""
+        ...
+
+    # Runs and evidence
+    async def get_run(self, run_id: str) -> Run: ...
+
+    async def list_runs(self, *, task_id: str | None = None, live: bool = False) -> list[Run]:
+        """Runs in order of their start; only those not ended with `live`."""
+        ...
+
+    async def update_run(self, run_id: str, patch: RunPatch) -> Run: ...
+
+    async def end_run(self, run_id: str, end: RunEnd) -> Run:
+        """End a run whose task has already moved on. A run that has ended is returned unchanged."""
+        ...
+
+    async def add_evidence(self, evidence: Evidence) -> None: ...
+
+    async def list_evidence(self, task_id: str) -> list[Evidence]: ...
+
+    # Messages
+    async def post_message(self, new: NewMessage) -> Message:
+        """Store a message; the same `(run_id, request_id)` or id again returns the first."""
+        ...
+
+    async def answer(self, message_id: str, text: str, *, actor: Actor) -> Message:
+        """Answer a request; returns the request. Answering again with the same text is no error.
+
+        Raises:
+            Refused: it has another answer already, or was withdrawn.
+        """
+        ...
+
+    async def withdraw(self, message_id: str, reason: str) -> Message:
+        """Close a request nobody needs answered any more."""
+        ...
+
+    async def mark_delivered(self, message_id: str) -> Message:
+        """Note that the answer has reached its run."""
+        ...
+
+    async def get_message(self, message_id: str) -> Message: ...
+
+    async def list_messages(self, task_id: str) -> list[Message]: ...
+
+    async def open_questions(self) -> list[Message]:
+        """Every request nobody has answered, oldest first."""
+        ...
+
+    async def undelivered(self, run_ids: Sequence[str]) -> list[Message]:
+        """Answered requests of these runs whose answer has not been delivered."""
+        ...
+
+    # Machines and their agents
+    async def register(self, cluster: str, machine_id: str, *, pid: int | None) -> Orchestrator: ...
+
+    async def heartbeat(self, orchestrator_id: str, *, cycle_at: datetime | None) -> Orchestrator: ...
+
+    async def list_orchestrators(self) -> list[Orchestrator]: ...
+
+    async def report_agents(self, orchestrator_id: str, agents: Sequence[Agent]) -> None:
+        """Replace what is known of this machine's agents; writes events only for what changed."""
+        ...
+
+    async def list_agents(self) -> list[Agent]: ...
+
+    # Steering
+    async def pause(
+        self, *, actor: Actor, reason: str | None = None, until: datetime | None = None
+    ) -> Pause: ...
+
+    async def resume(self, *, actor: Actor) -> Pause: ...
+
+    async def get_pause(self) -> Pause: ...
+
+    # The log
+    async def events(
+        self, *, after: int = 0, limit: int = 500, entity_id: str | None = None
+    ) -> list[Event]: ...
+
+    async def last_seq(self) -> int: ...
+
+    def watch(self, after: int) -> AsyncIterator[list[Event]]:
+        """Batches of events in commit order, from `after` on, as they come; ends when closed."""
+        ...
+
+    async def cost_since(self, since: datetime) -> float:
+        """What runs started since then have cost, in US dollars, as far as known."""
+        ...
