@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 class Clock(Protocol):
     """Source of the current time, in whole milliseconds since the epoch, UTC."""
@@ -37,7 +39,7 @@ class ManualClock:
 
 def from_ms(ms: int) -> datetime:
     """Milliseconds since the epoch as an aware UTC datetime."""
-    return datetime.fromtimestamp(ms // 1000, UTC) + timedelta(milliseconds=ms % 1000)
+    return EPOCH + timedelta(milliseconds=ms)
 
 
 def to_ms(at: datetime) -> int:

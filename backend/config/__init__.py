@@ -1,0 +1,1 @@
+"""Configuration: one schema, read strictly, reported with file and line."""

@@ -1,0 +1,245 @@
+"""The state in this process: the lifecycle over an embedded store, behind an async face."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from backend.clock import Clock, SystemClock
+from backend.errors import StoreBroken
+from backend.interface import Transition
+from backend.lifecycle import Limits
+from backend.model import (
+    Actor,
+    Agent,
+    Claim,
+    ClaimRequest,
+    Event,
+    Evidence,
+    HoldRequest,
+    Message,
+    NewMessage,
+    NewTask,
+    Orchestrator,
+    Pause,
+    Queue,
+    Renewal,
+    Run,
+    RunEnd,
+    RunPatch,
+    Task,
+    TaskFilter,
+    TaskPatch,
+)
+from backend.service import Service
+from backend.store.migrate import migrate, quick_check
+from backend.store.sqlite import SqliteStore, connect, damaged, explain
+from backend.workers import Reader, Watchers, Writer
+
+T = TypeVar("T")
+BATCH = 500
+"""Events in one batch of a watch."""
+
+
+class LocalBackend:
+    """A `Backend` over one SQLite file; of one file, one process holds one of these.
+
+    Writes go through one thread, which commits what is queued together; reads through another, so that a
+    long listing holds up no claim. Both may be called from any event loop. A write that has returned is
+    on the disk, and every read after it sees it.
+    """
+
+    def __init__(self, path: Path, clock: Clock | None = None, limits: Limits | None = None) -> None:
+        """Open the store, making or migrating the file as needed; see `open` for use in an event loop.
+
+        Raises:
+            StoreBroken: the file is damaged, of a newer version, or can not be used; it is left as it is.
+            StoreBusy: another program is writing it.
+        """
+        self.path = path
+        clock, limits = clock or SystemClock(), limits or Limits()
+        writing, reading = open_store(path, clock.now_ms())
+        self._watchers = Watchers()
+        self._writer = Writer(writing, Service(writing, clock, limits), self._watchers)
+        self._reader = Reader(reading, Service(reading, clock, limits))
+
+    @classmethod
+    async def open(cls, path: Path, clock: Clock | None = None, limits: Limits | None = None) -> LocalBackend:
+        """Open the store off the event loop.
+
+        Raises: what the constructor raises.
+        """
+        return await asyncio.to_thread(cls, path, clock, limits)
+
+    async def close(self) -> None:
+        """Finish what is queued, end every watch, and close the file. Closing again is no error."""
+        self._watchers.close()
+        # The reader first: the last connection to close folds the write-ahead log into the file.
+        await asyncio.to_thread(self._reader.close)
+        await asyncio.to_thread(self._writer.close)
+
+    async def _read(self, job: Callable[[Service], T]) -> T:
+        return await self._reader.submit(job)
+
+    async def _write(self, job: Callable[[Service], T]) -> T:
+        return await self._writer.submit(job)
+
+    # Tasks
+    async def create_task(self, new: NewTask, *, actor: Actor) -> Task:
+        return await self._write(lambda service: service.tasks.create(new, actor))
+
+    async def get_task(self, task_id: str) -> Task:
+        return await self._read(lambda service: service.tasks.get(task_id))
+
+    async def list_tasks(self, wanted: TaskFilter) -> list[Task]:
+        return await self._read(lambda service: service.tasks.find(wanted))
+
+    async def count_queues(self) -> Mapping[Queue, int]:
+        return await self._read(lambda service: service.tasks.count_queues())
+
+    async def edit_task(
+        self, task_id: str, patch: TaskPatch, *, actor: Actor, version: int | None = None
+    ) -> Task:
+        return await self._write(lambda service: service.tasks.edit(task_id, patch, actor, version))
+
+    async def transition(self, wish: Transition) -> Task:
+        return await self._write(lambda service: service.transitions.transition(wish))
+
+    # Leases
+    async def claim(self, wish: ClaimRequest) -> Claim | None:
+        return await self._write(lambda service: service.leases.claim(wish))
+
+    async def claim_in_place(self, wish: HoldRequest) -> Claim:
+        return await self._write(lambda service: service.leases.claim_in_place(wish))
+
+    async def renew(self, orchestrator_id: str, leases: Sequence[Renewal], lease_seconds: int) -> list[str]:
+        return await self._write(lambda service: service.leases.renew(orchestrator_id, leases, lease_seconds))
+
+    async def expire_leases(self) -> list[Task]:
+        return await self._write(lambda service: service.leases.expire())
+
+    # Runs and evidence
+    async def get_run(self, run_id: str) -> Run:
+        return await self._read(lambda service: service.runs.get(run_id))
+
+    async def list_runs(self, *, task_id: str | None = None, live: bool = False) -> list[Run]:
+        return await self._read(lambda service: service.runs.find(task_id, live))
+
+    async def update_run(self, run_id: str, patch: RunPatch) -> Run:
+        return await self._write(lambda service: service.runs.update(run_id, patch))
+
+    async def end_run(self, run_id: str, end: RunEnd) -> Run:
+        return await self._write(lambda service: service.runs.end(run_id, end))
+
+    async def add_evidence(self, evidence: Evidence) -> None:
+        await self._write(lambda service: service.runs.add_evidence(evidence))
+
+    async def list_evidence(self, task_id: str) -> list[Evidence]:
+        return await self._read(lambda service: service.runs.list_evidence(task_id))
+
+    # Messages
+    async def post_message(self, new: NewMessage) -> Message:
+        return await self._write(lambda service: service.messages.post(new))
+
+    async def answer(self, message_id: str, text: str, *, actor: Actor) -> Message:
+        return await self._write(lambda service: service.messages.answer(message_id, text, actor))
+
+    async def withdraw(self, message_id: str, reason: str) -> Message:
+        return await self._write(lambda service: service.messages.withdraw(message_id, reason))
+
+    async def mark_delivered(self, message_id: str) -> Message:
+        return await self._write(lambda service: service.messages.mark_delivered(message_id))
+
+    async def get_message(self, message_id: str) -> Message:
+        return await self._read(lambda service: service.messages.get(message_id))
+
+    async def list_messages(self, task_id: str) -> list[Message]:
+        return await self._read(lambda service: service.messages.of_task(task_id))
+
+    async def open_questions(self) -> list[Message]:
+        return await self._read(lambda service: service.messages.open())
+
+    async def undelivered(self, run_ids: Sequence[str]) -> list[Message]:
+        return await self._read(lambda service: service.messages.undelivered(run_ids))
+
+    # Machines and their agents
+    async def register(self, cluster: str, machine_id: str, *, pid: int | None) -> Orchestrator:
+        return await self._write(lambda service: service.machines.register(cluster, machine_id, pid))
+
+    async def heartbeat(self, orchestrator_id: str, *, cycle_at: datetime | None) -> Orchestrator:
+        return await self._write(lambda service: service.machines.heartbeat(orchestrator_id, cycle_at))
+
+    async def list_orchestrators(self) -> list[Orchestrator]:
+        return await self._read(lambda service: service.machines.orchestrators())
+
+    async def report_agents(self, orchestrator_id: str, agents: Sequence[Agent]) -> None:
+        await self._write(lambda service: service.machines.report_agents(orchestrator_id, agents))
+
+    async def list_agents(self) -> list[Agent]:
+        return await self._read(lambda service: service.machines.agents())
+
+    # Steering
+    async def pause(self, *, actor: Actor, reason: str | None = None, until: datetime | None = None) -> Pause:
+        return await self._write(lambda service: service.machines.pause(actor, reason, until))
+
+    async def resume(self, *, actor: Actor) -> Pause:
+        return await self._write(lambda service: service.machines.resume(actor))
+
+    async def get_pause(self) -> Pause:
+        return await self._read(lambda service: service.machines.get_pause())
+
+    # The log
+    async def events(self, *, after: int = 0, limit: int = 500, entity_id: str | None = None) -> list[Event]:
+        return await self._read(lambda service: service.log.events(after, limit, entity_id))
+
+    async def last_seq(self) -> int:
+        return await self._read(lambda service: service.log.last_seq())
+
+    async def watch(self, after: int) -> AsyncIterator[list[Event]]:
+        """Batches of events in commit order, from `after` on, as they come; ends when closed."""
+        with self._watchers.watch() as watcher:
+            while not self._watchers.closed:
+                watcher.clear()
+                batch = await self.events(after=after, limit=BATCH)
+                if batch:
+                    after = batch[-1].seq
+                    yield batch
+                else:
+                    await watcher.wait()
+
+    async def cost_since(self, since: datetime) -> float:
+        return await self._read(lambda service: service.runs.cost_since(since))
+
+
+def open_store(path: Path, now: int) -> tuple[SqliteStore, SqliteStore]:
+    """A migrated and checked store: a connection that writes, and one that reads.
+
+    Raises:
+        StoreBroken, StoreBusy: the file can not be used; it is left as it is.
+    """
+    writing: sqlite3.Connection | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writing = connect(path)
+        verdict = quick_check(writing)
+        if verdict is not None:
+            raise damaged(path, verdict)
+        migrate(writing, path, now)
+        reading = connect(path, read_only=True)
+    except Exception as error:
+        if writing is not None:
+            writing.close()
+        if isinstance(error, OSError):
+            raise StoreBroken(
+                f"the store {path} can not be opened ({error.strerror})",
+                "check that its folder exists, and its permissions",
+            ) from error
+        explained = explain(error, path)
+        if explained is None:
+            raise
+        raise explained from error
+    return SqliteStore(writing, path), SqliteStore(reading, path)

@@ -1,0 +1,283 @@
+"""The backend that lives in another process: the REST API behind the same protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from backend.clock import to_iso
+from backend.errors import BadInput, NotFound, StoreBroken
+from backend.interface import Action, Transition
+from backend.model import (
+    Actor,
+    Agent,
+    Claim,
+    ClaimRequest,
+    Event,
+    Evidence,
+    HoldRequest,
+    Json,
+    Message,
+    NewMessage,
+    NewTask,
+    Orchestrator,
+    Pause,
+    Queue,
+    Renewal,
+    Run,
+    RunEnd,
+    RunPatch,
+    Task,
+    TaskFilter,
+    TaskPatch,
+)
+from backend.rest.connection import Connection
+from backend.rest.stream import follow
+from backend.wire import changes_json, claim_from_json, from_json, to_json, transition_json
+
+T = TypeVar("T")
+
+EVERYTHING = 2**31
+"""The limit that means "all": without one the server gives its first page."""
+
+
+class RemoteBackend:
+    """A `Backend` served elsewhere.
+
+    Args:
+        base_url: where the API is; over a socket any name will do.
+        socket_path: the UNIX socket of the process that owns the store, or None for TCP.
+        api_key: sent as a bearer token.
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://octopoid",
+        *,
+        socket_path: Path | None = None,
+        api_key: str | None = None,
+    ) -> None:
+        self._connection = Connection(base_url, socket_path, api_key)
+
+    async def health(self) -> Json:
+        """What the server says of itself: `status`, `pid`, `last_seq`."""
+        data: Json = await self._connection.get("health")
+        return data
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    # Tasks
+
+    async def create_task(self, new: NewTask, *, actor: Actor) -> Task:
+        return await self._post(Task, "v1/tasks", {**to_json(new), "actor": str(actor)})
+
+    async def get_task(self, task_id: str) -> Task:
+        return await self._get(Task, _path("tasks", task_id))
+
+    async def list_tasks(self, wanted: TaskFilter) -> list[Task]:
+        params: Json = {"limit": EVERYTHING if wanted.limit is None else wanted.limit}
+        params |= {
+            name: sorted(values)
+            for name, values in (
+                ("queue", wanted.queues),
+                ("priority", wanted.priorities),
+                ("role", wanted.roles),
+            )
+            if values
+        }
+        params |= {
+            name: value
+            for name, value in (("project_id", wanted.project_id), ("q", wanted.text))
+            if value is not None
+        }
+        return await self._rows(Task, "tasks", "v1/tasks", params)
+
+    async def count_queues(self) -> Mapping[Queue, int]:
+        data = await self._connection.get("v1/counts")
+        return {Queue(name): count for name, count in data["queues"].items()}
+
+    async def edit_task(
+        self, task_id: str, patch: TaskPatch, *, actor: Actor, version: int | None = None
+    ) -> Task:
+        body = {**changes_json(patch), "actor": str(actor)}
+        headers = None if version is None else {"If-Match": f'"v{version}"'}
+        return _read(
+            Task, await self._connection.call("PATCH", _path("tasks", task_id), body, headers=headers)
+        )
+
+    async def transition(self, wish: Transition) -> Task:
+        if wish.action is Action.CLAIM:  # its address is that of a claim in place
+            raise BadInput(f"{wish.action} is no transition of its own", "use claim")
+        return await self._post(Task, _path("tasks", wish.task_id, wish.action), transition_json(wish))
+
+    # Leases
+
+    async def claim(self, wish: ClaimRequest) -> Claim | None:
+        data = await self._connection.post("v1/tasks/claim", to_json(wish))
+        return None if data is None else _read_claim(data)
+
+    async def claim_in_place(self, wish: HoldRequest) -> Claim:
+        body = to_json(wish)
+        del body["task_id"]
+        return _read_claim(await self._connection.post(_path("tasks", wish.task_id, "claim"), body))
+
+    async def renew(self, orchestrator_id: str, leases: Sequence[Renewal], lease_seconds: int) -> list[str]:
+        body = {"leases": [to_json(lease) for lease in leases], "lease_seconds": lease_seconds}
+        data = await self._connection.post(_path("orchestrators", orchestrator_id, "renew"), body)
+        lost: list[str] = data["lost"]
+        return lost
+
+    async def expire_leases(self) -> list[Task]:
+        data = await self._connection.post("v1/leases/expire")
+        return [_read(Task, row) for row in data["tasks"]]
+
+    # Runs and evidence
+
+    async def get_run(self, run_id: str) -> Run:
+        return await self._get(Run, _path("runs", run_id))
+
+    async def list_runs(self, *, task_id: str | None = None, live: bool = False) -> list[Run]:
+        params: Json = {"live": "true" if live else "false"}
+        if task_id is not None:
+            params["task_id"] = task_id
+        return await self._rows(Run, "runs", "v1/runs", params)
+
+    async def update_run(self, run_id: str, patch: RunPatch) -> Run:
+        return _read(Run, await self._connection.call("PATCH", _path("runs", run_id), changes_json(patch)))
+
+    async def end_run(self, run_id: str, end: RunEnd) -> Run:
+        return await self._post(Run, _path("runs", run_id, "end"), to_json(end))
+
+    async def add_evidence(self, evidence: Evidence) -> None:
+        body = to_json(evidence)
+        del body["task_id"]
+        await self._connection.post(_path("tasks", evidence.task_id, "evidence"), body)
+
+    async def list_evidence(self, task_id: str) -> list[Evidence]:
+        return await self._rows(Evidence, "evidence", _path("tasks", task_id, "evidence"))
+
+    # Messages
+
+    async def post_message(self, new: NewMessage) -> Message:
+        return await self._post(Message, "v1/messages", to_json(new))
+
+    async def answer(self, message_id: str, text: str, *, actor: Actor) -> Message:
+        body = {"text": text, "actor": str(actor)}
+        return await self._post(Message, _path("messages", message_id, "answer"), body)
+
+    async def withdraw(self, message_id: str, reason: str) -> Message:
+        return await self._post(Message, _path("messages", message_id, "withdraw"), {"reason": reason})
+
+    async def mark_delivered(self, message_id: str) -> Message:
+        return await self._post(Message, _path("messages", message_id, "delivered"), {})
+
+    async def get_message(self, message_id: str) -> Message:
+        return await self._get(Message, _path("messages", message_id))
+
+    async def list_messages(self, task_id: str) -> list[Message]:
+        return await self._rows(Message, "messages", _path("tasks", task_id, "messages"))
+
+    async def open_questions(self) -> list[Message]:
+        return await self._rows(Message, "messages", "v1/messages", {"state": "open"})
+
+    async def undelivered(self, run_ids: Sequence[str]) -> list[Message]:
+        params = {"state": "undelivered", "run_id": list(run_ids)}
+        return await self._rows(Message, "messages", "v1/messages", params)
+
+    # Machines and their agents
+
+    async def register(self, cluster: str, machine_id: str, *, pid: int | None) -> Orchestrator:
+        body = {"cluster": cluster, "machine_id": machine_id, "pid": pid}
+        return await self._post(Orchestrator, "v1/orchestrators/register", body)
+
+    async def heartbeat(self, orchestrator_id: str, *, cycle_at: datetime | None) -> Orchestrator:
+        body = {"cycle_at": None if cycle_at is None else to_iso(cycle_at)}
+        return await self._post(Orchestrator, _path("orchestrators", orchestrator_id, "heartbeat"), body)
+
+    async def list_orchestrators(self) -> list[Orchestrator]:
+        return await self._rows(Orchestrator, "orchestrators", "v1/orchestrators")
+
+    async def report_agents(self, orchestrator_id: str, agents: Sequence[Agent]) -> None:
+        body = {"agents": [to_json(agent) for agent in agents]}
+        await self._connection.call("PUT", _path("orchestrators", orchestrator_id, "agents"), body)
+
+    async def list_agents(self) -> list[Agent]:
+        return await self._rows(Agent, "agents", "v1/agents")
+
+    # Steering
+
+    async def pause(self, *, actor: Actor, reason: str | None = None, until: datetime | None = None) -> Pause:
+        body = {
+            "actor": str(actor),
+            "reason": reason,
+            "until": None if until is None else to_iso(until),
+        }
+        return await self._post(Pause, "v1/pause", body)
+
+    async def resume(self, *, actor: Actor) -> Pause:
+        return await self._post(Pause, "v1/resume", {"actor": str(actor)})
+
+    async def get_pause(self) -> Pause:
+        return await self._get(Pause, "v1/pause")
+
+    # The log
+
+    async def events(self, *, after: int = 0, limit: int = 500, entity_id: str | None = None) -> list[Event]:
+        params: Json = {"after": after, "limit": limit}
+        if entity_id is not None:
+            params["entity_id"] = entity_id
+        return await self._rows(Event, "events", "v1/events", params)
+
+    async def last_seq(self) -> int:
+        data = await self._connection.get("v1/events/last")
+        seq: int = data["seq"]
+        return seq
+
+    def watch(self, after: int) -> AsyncIterator[list[Event]]:
+        return follow(self._connection, after)
+
+    async def cost_since(self, since: datetime) -> float:
+        data = await self._connection.get("v1/cost", {"since": to_iso(since)})
+        return float(data["cost_usd"])
+
+    # How
+
+    async def _get(self, kind: type[T], path: str) -> T:
+        return _read(kind, await self._connection.get(path))
+
+    async def _post(self, kind: type[T], path: str, body: Json) -> T:
+        return _read(kind, await self._connection.post(path, body))
+
+    async def _rows(self, kind: type[T], name: str, path: str, params: Json | None = None) -> list[T]:
+        data = await self._connection.get(path, params)
+        return [_read(kind, row) for row in data[name]]
+
+
+def _path(*parts: str) -> str:
+    for part in parts:
+        # What no id can be would name another address.
+        if part in ("", ".", "..") or "/" in part:
+            raise NotFound(f"there is nothing with the id {part[:80]!r}", "ids hold no '/'")
+    return "v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _read(kind: type[T], data: Any) -> T:
+    try:
+        return from_json(kind, data)
+    except BadInput as error:
+        raise StoreBroken(
+            f"the server's {kind.__name__.lower()} is not understood", f"is it of another version? {error}"
+        ) from error
+
+
+def _read_claim(data: Json) -> Claim:
+    try:
+        return claim_from_json(data)
+    except BadInput as error:
+        raise StoreBroken(
+            "the server's claim is not understood", f"is it of another version? {error}"
+        ) from error

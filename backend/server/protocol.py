@@ -1,0 +1,76 @@
+"""uvicorn, tuned: connections of this user alone, no signal handlers, no tick."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIApplication
+
+DRAIN_S = 3
+KEEP_ALIVE_S = 60
+HEADER_LIMIT = 64 * 1024
+CREDENTIALS = struct.Struct("3i")
+
+logging.getLogger("uvicorn").addHandler(logging.NullHandler())
+
+
+class OwnUserProtocol(H11Protocol):
+    """HTTP/1.1 for peers of this process's user, or root."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if not is_own_user(transport.get_extra_info("socket")):
+            transport.abort()
+
+
+def is_own_user(sock: socket.socket) -> bool:
+    """Whether the process at the other end is this user's, or root's."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    return CREDENTIALS.unpack(raw)[1] in (0, os.geteuid())
+
+
+class EmbeddedServer:
+    """uvicorn inside of a loop that belongs to someone else.
+
+    Its own main loop wakes ten times a second to look at flags that nobody sets here, so it is not run.
+    """
+
+    def __init__(self, app: ASGIApplication) -> None:
+        config = uvicorn.Config(
+            app,
+            http=OwnUserProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=DRAIN_S,
+            h11_max_incomplete_event_size=HEADER_LIMIT,
+        )
+        config.load()
+        self._server = uvicorn.Server(config)
+        self._server.lifespan = config.lifespan_class(config)
+
+    async def start(self, sock: socket.socket) -> None:
+        await self._server.startup(sockets=[sock])
+
+    async def stop(self, sock: socket.socket) -> None:
+        """Stop listening, let requests under way end, then cut what is left after `DRAIN_S`."""
+        await self._server.shutdown(sockets=[sock])
+        for connection in list(self._server.server_state.connections):
+            transport = connection.transport
+            if transport is not None:
+                transport.abort()

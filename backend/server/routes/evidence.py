@@ -1,0 +1,26 @@
+"""Evidence: what checks said about a task's commits."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from backend.model import Evidence
+from backend.server.wire import backend_of, no_query, read_record, respond, respond_rows
+from backend.wire import evidence_json
+
+router = APIRouter()
+
+
+@router.get("/tasks/{task_id}/evidence")
+async def list_evidence(request: Request, task_id: str) -> Response:
+    no_query(request)
+    return await respond_rows("evidence", await backend_of(request).list_evidence(task_id), evidence_json)
+
+
+@router.post("/tasks/{task_id}/evidence")
+async def add_evidence(request: Request, task_id: str) -> Response:
+    evidence = await read_record(request, Evidence, task_id=task_id)
+    await backend_of(request).add_evidence(evidence)
+    return respond(evidence_json(evidence), 201)

@@ -1,0 +1,48 @@
+"""Runs: show, list, follow, end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from backend.model import RunEnd, RunPatch
+from backend.server.wire import backend_of, no_query, read_query, read_record, respond, respond_rows
+from backend.wire import run_json
+
+router = APIRouter(prefix="/runs")
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """What `GET /runs` understands."""
+
+    task_id: str | None = None
+    live: bool = False
+
+
+@router.get("")
+async def list_runs(request: Request) -> Response:
+    wanted = read_query(request, RunQuery)
+    runs = await backend_of(request).list_runs(task_id=wanted.task_id, live=wanted.live)
+    return await respond_rows("runs", runs, run_json)
+
+
+@router.get("/{run_id}")
+async def get_run(request: Request, run_id: str) -> Response:
+    no_query(request)
+    return respond(run_json(await backend_of(request).get_run(run_id)))
+
+
+@router.patch("/{run_id}")
+async def update_run(request: Request, run_id: str) -> Response:
+    patch = await read_record(request, RunPatch)
+    return respond(run_json(await backend_of(request).update_run(run_id, patch)))
+
+
+@router.post("/{run_id}/end")
+async def end_run(request: Request, run_id: str) -> Response:
+    end = await read_record(request, RunEnd)
+    return respond(run_json(await backend_of(request).end_run(run_id, end)))

@@ -1,0 +1,34 @@
+"""The lifecycle over a store: the only writer of state.
+
+Synchronous, and small. Each method is one change; whoever calls it owns the transaction around it.
+"""
+
+from __future__ import annotations
+
+from backend.clock import Clock
+from backend.lifecycle import Limits
+from backend.service.context import Context
+from backend.service.leases import Leases
+from backend.service.log import Log
+from backend.service.machines import Machines
+from backend.service.messages import Messages
+from backend.service.runs import Runs
+from backend.service.tasks import Tasks
+from backend.service.transitions import Transitions
+from backend.store.interface import Store
+
+__all__ = ["Service"]
+
+
+class Service:
+    """Everything that can be asked of, or done to, the state, by noun."""
+
+    def __init__(self, store: Store, clock: Clock, limits: Limits) -> None:
+        context = Context(store, clock, limits)
+        self.tasks = Tasks(context)
+        self.transitions = Transitions(context)
+        self.leases = Leases(context)
+        self.runs = Runs(context)
+        self.messages = Messages(context)
+        self.machines = Machines(context)
+        self.log = Log(context)
