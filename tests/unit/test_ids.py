@@ -58,5 +58,7 @@ def test_whatever_passes_is_a_plain_file_name(text: str) -> None:
 
 def test_git_takes_every_usable_id_as_a_ref() -> None:
     for text in ("a", "v1.2.3", "A-b_c.d", new_id(), "0" * 64):
-        done = subprocess.run(["git", "check-ref-format", f"refs/heads/octopoid/{check_id(text)}"], check=False)
+        done = subprocess.run(
+            ["git", "check-ref-format", f"refs/heads/octopoid/{check_id(text)}"], check=False
+        )
         assert done.returncode == 0, text
