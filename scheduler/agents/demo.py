@@ -1,0 +1,33 @@
+"""The scripted agent of `octopoid demo`: a real process that follows the task's own script. No model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from backend.config.schema import AgentSpec
+from scheduler.agents.events import KINDS
+from scheduler.agents.interface import Assignment, Command, Draft
+
+PROGRAM = Path(__file__).with_name("demo_agent.py")
+
+
+class DemoAdapter:
+    """Standard output is one event a line, already in our vocabulary."""
+
+    name = "demo"
+
+    def command(self, spec: AgentSpec, assignment: Assignment) -> Command:
+        return Command((sys.executable, "-I", str(PROGRAM), *spec.args), {})
+
+    def parse(self, line: bytes) -> list[Draft]:
+        try:
+            event = msgspec.json.decode(line, type=dict[str, object])
+        except (msgspec.DecodeError, RecursionError):
+            return [Draft("log", {"stream": "out", "text": line.decode("utf-8", "replace")})]
+        kind, data = event.get("kind"), event.get("data")
+        if kind not in KINDS or not isinstance(data, dict):
+            return [Draft("unknown", {"raw": line.decode("utf-8", "replace")[:4096]})]
+        return [Draft(str(kind), data)]

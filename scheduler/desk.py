@@ -1,0 +1,376 @@
+"""What a person at a front can ask for: queue, read, decide. Both the screen and the commands use it.
+
+Changes go through the backend. What only git knows is read here, off the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from backend.clean import clean
+from backend.clock import Clock, SystemClock, from_ms
+from backend.errors import BadInput, OctopoidError, Refused
+from backend.ids import check_id, new_id
+from backend.interface import Action, Backend, Transition
+from backend.model import (
+    Actor,
+    AgentStatus,
+    Complexity,
+    Json,
+    Message,
+    MessageKind,
+    MessageType,
+    NewMessage,
+    NewTask,
+    Pause,
+    Priority,
+    Queue,
+    Task,
+    TaskType,
+)
+from scheduler.admission.explain import explain
+from scheduler.admission.verdict import Explanation
+from scheduler.admission.world import read_world
+from scheduler.agents.events import AgentEvent, decode
+from scheduler.fleet import Fleet
+from scheduler.git import facts
+from scheduler.git.hub import Hub
+from scheduler.git.target import pull_command
+from scheduler.pipeline.accept import Acceptor, ready_to_merge
+from scheduler.pipeline.checks import Checks, missing
+from scheduler.pipeline.deliver import waiting_branches
+from scheduler.presence import scheduler_running
+from scheduler.project import Project
+from scheduler.roles import load_role
+from scheduler.runs.rundir import RunDir
+from scheduler.runs.tail import Tail
+from scheduler.status import read_status
+
+MERGE_POLL_S = 0.1
+LIVENESS_EVERY = 30
+"""Polls between two looks whether the scheduler that is to merge is still there."""
+
+ROLE = "implement"
+DIFF_CAP = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDraft:
+    """A task as a person writes it. What is None is taken from the project: branch, commit, a fresh id."""
+
+    title: str
+    body: str = ""
+    id: str | None = None
+    role: str = ROLE
+    priority: Priority = Priority.P2
+    type: TaskType = TaskType.FEATURE
+    complexity: Complexity | None = None
+    project_id: str | None = None
+    base_branch: str | None = None
+    blocked_by: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    file_path: str | None = None
+    auto_accept: bool = False
+    backlog: bool = False
+    metadata: Json = field(default_factory=dict)
+
+
+class Desk:
+    """One person's way to one project. Its methods raise `OctopoidError`s that say what to do."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        project: Project,
+        *,
+        actor: Actor,
+        clock: Clock | None = None,
+        fleet: Fleet | None = None,
+    ) -> None:
+        """`fleet` is what the scheduler remembers, where it runs in this process."""
+        self.backend = backend
+        self.project = project
+        self.actor = actor
+        self._clock = clock or SystemClock()
+        self._fleet = fleet
+        self._hub: Hub | None = None
+
+    # Queueing
+
+    async def enqueue(self, draft: TaskDraft) -> Task:
+        """Store a task on today's commit of its base branch.
+
+        Raises:
+            BadInput: no title, a bad id, an unknown role.
+            MissingBranch: the base branch does not exist; the nearest names are given.
+        """
+        title = clean(draft.title, newlines=False).strip()
+        if not title:
+            raise BadInput("the task has no title", "give it one line that says what is wanted")
+        limit = self.project.config.limits.incoming
+        if limit is not None and (await self.backend.count_queues()).get(Queue.INCOMING, 0) >= limit:
+            raise Refused(f"{limit} tasks wait already (limits.incoming)", "finish some, or raise the limit")
+        load_role(draft.role, self.project.layout.roles)
+        branch = draft.base_branch or self.project.config.repo.main_branch
+        hub = await self._open_hub()
+        _, sha = await asyncio.to_thread(hub.resolve_base, branch)
+        new = NewTask(
+            id=check_id(draft.id, "task id") if draft.id is not None else new_id(),
+            title=title,
+            role=draft.role,
+            base_branch=branch,
+            base_sha=sha,
+            created_by=str(self.actor),
+            body=draft.body,
+            priority=draft.priority,
+            type=draft.type,
+            complexity=draft.complexity,
+            blocked_by=draft.blocked_by,
+            needs=draft.needs,
+            project_id=draft.project_id,
+            file_path=draft.file_path,
+            auto_accept=draft.auto_accept,
+            backlog=draft.backlog,
+            metadata=draft.metadata,
+        )
+        return await self.backend.create_task(new, actor=self.actor)
+
+    async def enqueue_file(self, path: Path, **overrides: Any) -> Task:
+        """Store the task that a file describes; `overrides` are fields of `TaskDraft`.
+
+        Raises:
+            BadInput: the file cannot be read as a task; file and line are named.
+        """
+        # Reading front matter brings a parser along that other commands do not need.
+        from backend.taskfile import read_task_file
+
+        said = await asyncio.to_thread(read_task_file, path)
+        draft = TaskDraft(
+            title=said.title,
+            body=said.body,
+            id=said.id,
+            role=said.role or ROLE,
+            priority=said.priority,
+            type=said.type or TaskType.FEATURE,
+            complexity=said.complexity,
+            project_id=said.project_id,
+            base_branch=said.branch,
+            blocked_by=said.blocked_by,
+            needs=said.needs,
+            file_path=self._relative(path),
+            auto_accept=said.auto_accept,
+            metadata={**said.extra, **({"checks": list(said.checks)} if said.checks else {})},
+        )
+        return await self.enqueue(replace(draft, **overrides))
+
+    def _relative(self, path: Path) -> str:
+        whole = path.resolve()
+        return str(whole.relative_to(self.project.repo) if whole.is_relative_to(self.project.repo) else whole)
+
+    async def note(self, task_id: str, text: str) -> Message:
+        """Leave a comment on a task; the next attempt's prompt holds it."""
+        task = await self.backend.get_task(task_id)
+        if not text.strip():
+            raise BadInput("the comment is empty", "write what the agent should know")
+        return await self.backend.post_message(
+            NewMessage(
+                new_id(), task.id, self.actor, MessageType.STATUS, MessageKind.NOTE, clean(text).strip()
+            )
+        )
+
+    # Deciding
+
+    async def accept(
+        self, task_id: str, *, by: str | None = None, override: str | None = None, wait: bool = True
+    ) -> Task:
+        """Approve a task's work and have it merged: by the running scheduler, or here when there is none.
+
+        Args:
+            override: why checks that are missing or failed do not matter.
+            wait: return when the task is done, or has left the way to it; otherwise at once.
+
+        Raises:
+            Refused: not to be accepted now: wrong state, checks not passed, or it does not merge.
+        """
+        actor = replace(self.actor, id=check_id(by, "name")) if by else self.actor
+        task = await self.backend.get_task(task_id)
+        await self._require_evidence(task, override)
+        task = await self.backend.transition(
+            Transition(task.id, Action.APPROVE, actor, reason=override, override=override)
+        )
+        if not wait:
+            return task
+        if scheduler_running(self.project):
+            return await self._until_merged(task)
+        checks = Checks(self.backend, self.project, await self._open_hub(), self._clock)
+        acceptor = Acceptor(self.backend, self.project, await self._open_hub(), checks)
+        if task.reason is not None:
+            raise Refused(f"task {task.id} is approved, but {task.reason}", "octopoid run resolves it")
+        return self._merged(await acceptor.accept(task))
+
+    async def _require_evidence(self, task: Task, override: str | None) -> None:
+        if override is not None or task.queue is not Queue.PROVISIONAL or task.head_sha is None:
+            return
+        evidence = await self.backend.list_evidence(task.id)
+        lacking = missing(self.project.config.checks, evidence, task.head_sha)
+        if lacking:
+            raise Refused(
+                f"task {task.id} has not passed: {', '.join(lacking)}",
+                "reject it, or accept it with --override and a reason",
+                tuple(f"check {name!r} has no pass on {task.head_sha[:12]}" for name in lacking),
+            )
+
+    async def _until_merged(self, task: Task) -> Task:
+        """Wait for the scheduler to merge what was approved."""
+        for polls in count(1):
+            if task.queue is not Queue.PROVISIONAL or not ready_to_merge(task):
+                break
+            if polls % LIVENESS_EVERY == 0 and not scheduler_running(self.project):
+                raise Refused(
+                    f"task {task.id} is approved, but the scheduler has ended", "octopoid run merges it"
+                )
+            await asyncio.sleep(MERGE_POLL_S)
+            task = await self.backend.get_task(task.id)
+        return self._merged(task)
+
+    def _merged(self, task: Task) -> Task:
+        if task.queue is Queue.DONE:
+            return task
+        raise Refused(
+            f"task {task.id} is approved but not merged: {task.reason or f'it is {task.queue} now'}",
+            "an agent resolves it, and then it is merged without asking again"
+            if task.queue is Queue.PROVISIONAL
+            else f"octopoid why {task.id}",
+        )
+
+    async def reject(self, task_id: str, reason: str) -> Task:
+        """Send work back; the next attempt is told why."""
+        return await self.act(task_id, Action.REJECT, reason=clean(reason).strip())
+
+    async def act(
+        self,
+        task_id: str,
+        action: Action,
+        *,
+        reason: str | None = None,
+        to: Queue | None = None,
+        version: int | None = None,
+    ) -> Task:
+        """Any other change of a task's state."""
+        return await self.backend.transition(
+            Transition(task_id, action, self.actor, reason=reason or None, to=to, version=version)
+        )
+
+    async def answer(self, message_id: str, text: str) -> Message:
+        """Answer a question."""
+        said = clean(text).strip()
+        if not said:
+            raise BadInput("the answer is empty", "write one")
+        return await self.backend.answer(message_id, said, actor=self.actor)
+
+    async def pause(self, reason: str | None = None) -> Pause:
+        """Close intake: nothing new starts; what runs goes on."""
+        return await self.backend.pause(actor=self.actor, reason=reason)
+
+    async def resume(self) -> Pause:
+        return await self.backend.resume(actor=self.actor)
+
+    # Reading
+
+    async def diff(self, task_id: str) -> str:
+        """The task's own changes against the branch it is for, as a unified diff; empty without work."""
+        task = await self.backend.get_task(task_id)
+        if task.head_sha is None:
+            return ""
+        hub = await self._open_hub()
+        return await asyncio.to_thread(_diff, hub, task.base_sha, task.head_sha, task.base_branch)
+
+    async def why(self, task_id: str) -> Explanation:
+        """Why the task does or does not run now, gate by gate."""
+        task = await self.backend.get_task(task_id)
+        project, fleet = self.project, self._fleet or Fleet(slot_errors=await self._slot_errors())
+        world = await read_world(
+            self.backend,
+            project.config,
+            project.agents,
+            project.orchestrator_id,
+            project.layout.root,
+            self._clock,
+            slot_errors=fleet.slot_errors,
+            quota_until=fleet.quota_until,
+            last_start=fleet.last_start,
+        )
+        cost = sum(run.cost_usd or 0.0 for run in await self.backend.list_runs(task_id=task.id))
+        said = explain(world, task, cost)
+        waits = await self._waits(task) if task.queue is Queue.DONE else None
+        return said if waits is None else replace(said, summary=f"{said.summary}; {waits}")
+
+    async def _slot_errors(self) -> dict[str, str]:
+        """What this machine's scheduler last said of agents that cannot start."""
+        return {
+            agent.name: agent.reason or "it cannot be started"
+            for agent in await self.backend.list_agents()
+            if agent.status is AgentStatus.ERROR and agent.orchestrator_id == self.project.orchestrator_id
+        }
+
+    async def _waits(self, task: Task) -> str | None:
+        """What to do when a merged task has not reached the user's own branch yet."""
+        hub = await self._open_hub()
+        if task.base_branch not in await asyncio.to_thread(waiting_branches, hub):
+            return None
+        command = pull_command(hub, str(self.project.repo), task.base_branch)
+        return f"it waits to be brought into {task.base_branch}. To take it now: {command}"
+
+    async def status(self) -> Json:
+        """Everything `octopoid status --json` says."""
+        return await read_status(self.backend, self.project, self._clock)
+
+    def run_dir(self, run_id: str) -> RunDir:
+        return RunDir(self.project.layout.runs / check_id(run_id, "run id"))
+
+    def events_path(self, run_id: str) -> Path:
+        """The run's normalised events, one a line."""
+        return self.run_dir(run_id).events_jsonl
+
+    async def read_events(self, run_id: str, offset: int = 0) -> tuple[list[AgentEvent], int]:
+        """The run's events from a byte offset on, and the offset to go on from."""
+        return await asyncio.to_thread(_read_events, self.events_path(run_id), offset)
+
+    async def _open_hub(self) -> Hub:
+        if self._hub is None:
+            project = self.project
+            self._hub = await asyncio.to_thread(Hub.open, project.layout.root, project.repo)
+        return self._hub
+
+
+def _diff(hub: Hub, base: str, head: str, branch: str) -> str:
+    """Against the newest commit that work and branch share, so a resolved conflict shows its own part."""
+    target = hub.sync_base(branch)
+    fork = facts.merge_base(hub, target, head) or base
+    if fork == head:
+        # It is merged: what it was is seen from where it began.
+        fork = facts.merge_base(hub, base, head) or base
+    found = facts.diff(hub, fork, head, cap=DIFF_CAP)
+    text = found.patch.decode("utf-8", "replace")
+    return text + "\n(the rest of this diff is too long to show)\n" if found.truncated else text
+
+
+def _read_events(path: Path, offset: int) -> tuple[list[AgentEvent], int]:
+    tail = Tail(path, offset)
+    lines = tail.read()
+    return _decode_all([line.data for line in lines]), tail.offset
+
+
+def _decode_all(lines: Sequence[bytes]) -> list[AgentEvent]:
+    events = []
+    for line in lines:
+        try:
+            events.append(decode(line))
+        except OctopoidError as error:
+            events.append(AgentEvent(from_ms(0), "unknown", {"raw": str(error)}, "scheduler", 0))
+    return events

@@ -1,0 +1,214 @@
+"""Which task starts next, and on which slot; and for every slot that stays idle, why."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from backend.clock import Clock, from_ms
+from backend.errors import BadInput, ConfigError
+from backend.interface import Backend
+from backend.model import Agent, AgentStatus, Queue, RunStatus, Task, TaskFilter
+from scheduler.admission.candidate import Candidate, role_wanted
+from scheduler.admission.gates import first_closed, judge
+from scheduler.admission.verdict import Verdict
+from scheduler.admission.world import Slot, World, read_world, slots_of
+from scheduler.agents.interface import AgentUnavailable, Assignment
+from scheduler.agents.registry import adapter_for
+from scheduler.fleet import Background, Fleet, close_intake
+from scheduler.project import Project
+from scheduler.roles import load_role
+from scheduler.runs.launch import LaunchFailed
+from scheduler.start import Starter, Unstartable
+
+log = logging.getLogger(__name__)
+
+LOOK_AHEAD = 50
+"""Waiting tasks looked at per cycle: more cannot start at once on one machine."""
+
+SLOT_REST = timedelta(seconds=60)
+"""A slot whose agent did not start is left alone for so long."""
+
+
+class Dispatcher:
+    """Starts what the gates let through."""
+
+    def __init__(
+        self, backend: Backend, project: Project, fleet: Fleet, starter: Starter, background: Background,
+        clock: Clock,
+    ) -> None:  # fmt: skip
+        self._backend = backend
+        self._project = project
+        self._fleet = fleet
+        self._starter = starter
+        self._background = background
+        self._clock = clock
+        self._reported: tuple[Agent, ...] = ()
+        self._chosen: dict[str, Task] = {}
+        """Tasks whose start is under way, by slot."""
+        self.due: datetime | None = None
+        """When a gate that is closed now may open by itself."""
+
+    async def dispatch(self) -> None:
+        """Give every free slot the first candidate that its gates let pass."""
+        await asyncio.to_thread(self._check_slots)
+        world = await self.read_world()
+        candidates = await self._candidates(world)
+        self._fleet.idle_reasons.clear()
+        self.due = None
+        for slot in world.slots:
+            if self._occupied(slot):
+                continue
+            taken = {task.id for task in world.chosen}
+            choice, verdict = self._choose(world, slot, [c for c in candidates if c.task.id not in taken])
+            if choice is None:
+                self._fleet.idle_reasons[slot.name] = verdict.reason if verdict else self._nothing(slot)
+                continue
+            self._chosen[slot.name] = choice.task
+            world = replace(world, chosen=(*world.chosen, choice.task))
+            self._background.start(f"start {slot.name}", lambda s=slot, c=choice: self._start(s, c))  # type: ignore[misc]
+
+    async def read_world(self) -> World:
+        """The facts of this moment; what is about to run counts, whether its claim is made yet or not."""
+        under_way = dict(self._chosen)
+        world = await self._read_world()
+        claimed = {run.task_id for run in world.runs}
+        tasks = {task.id: task for task in (under_way | self._chosen).values()}
+        return replace(world, chosen=tuple(task for name, task in tasks.items() if name not in claimed))
+
+    async def _read_world(self) -> World:
+        return await read_world(
+            self._backend,
+            self._project.config,
+            self._project.agents,
+            self._project.orchestrator_id,
+            self._project.layout.root,
+            self._clock,
+            slot_errors=self._fleet.slot_errors,
+            quota_until=self._fleet.quota_until,
+            last_start=self._fleet.last_start,
+        )
+
+    async def _candidates(self, world: World) -> list[Candidate]:
+        """What waits for an agent, in claim order; conflicts first, since their work is nearly done."""
+        provisional = await self._backend.list_tasks(TaskFilter(queues=frozenset({Queue.PROVISIONAL})))
+        incoming = await self._backend.list_tasks(
+            TaskFilter(queues=frozenset({Queue.INCOMING}), limit=LOOK_AHEAD)
+        )
+        found = [(task, role_wanted(task)) for task in (*provisional, *incoming)]
+        return [
+            Candidate(task, role, await self._cost(task.id, world))
+            for task, role in found
+            if role is not None
+        ]
+
+    async def _cost(self, task_id: str, world: World) -> float:
+        if world.config.budgets.task_usd is None:
+            return 0.0
+        return sum(run.cost_usd or 0.0 for run in await self._backend.list_runs(task_id=task_id))
+
+    def _occupied(self, slot: Slot) -> bool:
+        return f"start {slot.name}" in self._background or any(
+            following.run.agent_name == slot.name for following in self._fleet.following.values()
+        )
+
+    def _choose(
+        self, world: World, slot: Slot, candidates: list[Candidate]
+    ) -> tuple[Candidate | None, Verdict | None]:
+        """The first candidate that passes every gate; else why the first of them does not."""
+        shut_for = []
+        for candidate in candidates:
+            shut = first_closed(judge(world, slot, candidate))
+            if shut is None:
+                return candidate, None
+            if shut.gate != "role":
+                shut_for.append(shut)
+        clears = [verdict.clears_at for verdict in shut_for if verdict.clears_at is not None]
+        if clears:
+            self.due = min(clears) if self.due is None else min(self.due, *clears)
+        return None, shut_for[0] if shut_for else None
+
+    def _nothing(self, slot: Slot) -> str:
+        return self._fleet.slot_errors.get(slot.name) or f"no task waits for role {slot.spec.role}"
+
+    async def _start(self, slot: Slot, candidate: Candidate) -> None:
+        """Start one run. What fails rests: the task, the slot, or the intake, as far as the fault reaches."""
+        try:
+            following = await self._starter.start(slot, candidate)
+        except Unstartable as error:
+            log.error("%s", error)
+        except (AgentUnavailable, ConfigError, LaunchFailed) as error:
+            self._fleet.slot_errors[slot.name] = str(error)
+            self._fleet.slot_rests[slot.name] = from_ms(self._clock.now_ms()) + SLOT_REST
+            log.error("%s cannot start: %s", slot.name, error)
+        except Exception as error:
+            log.exception("task %s could not be started", candidate.task.id)
+            await close_intake(self._backend, self._clock, f"{candidate.task.id} did not start: {error}")
+        else:
+            if following is not None:
+                self._fleet.last_start[slot.name] = following.run.started_at
+        finally:
+            self._chosen.pop(slot.name, None)
+
+    def _check_slots(self) -> None:
+        """Know before claiming which slots cannot start; what is right again counts at once."""
+        now = from_ms(self._clock.now_ms())
+        for slot in slots_of(self._project.agents):
+            if self._fleet.slot_rests.get(slot.name, now) > now:
+                continue
+            self._fleet.slot_rests.pop(slot.name, None)
+            error = self._trouble_of(slot)
+            if error is None:
+                self._fleet.slot_errors.pop(slot.name, None)
+            else:
+                self._fleet.slot_errors[slot.name] = error
+
+    def _trouble_of(self, slot: Slot) -> str | None:
+        """Why the slot's agent cannot be started: its program, or the prompt of its role."""
+        nowhere = self._project.layout.root
+        try:
+            load_role(slot.spec.role, self._project.layout.roles)
+            adapter = adapter_for(slot.spec.adapter)
+            adapter.command(slot.spec, Assignment("-", nowhere, "-", nowhere, nowhere, None))
+        except (AgentUnavailable, BadInput) as error:
+            return str(error)
+        return None
+
+    async def report(self) -> None:
+        """Tell the store what every slot does, or why it does nothing."""
+        agents = tuple(self._agent(slot) for slot in slots_of(self._project.agents))
+        if [_essence(agent) for agent in agents] != [_essence(agent) for agent in self._reported]:
+            await self._backend.report_agents(self._project.orchestrator_id, agents)
+            self._reported = agents
+
+    def _agent(self, slot: Slot) -> Agent:
+        runs = self._fleet.following.values()
+        at_work = next((f for f in runs if f.run.agent_name == slot.name), None)
+        reason: str | None
+        status, reason = AgentStatus.IDLE, self._fleet.idle_reasons.get(slot.name, self._nothing(slot))
+        if at_work is not None:
+            waiting = at_work.run.status is RunStatus.WAITING
+            status, reason = (AgentStatus.WAITING if waiting else AgentStatus.BUSY), None
+        elif f"start {slot.name}" in self._background:
+            status, reason = AgentStatus.BUSY, None
+        elif slot.name in self._fleet.slot_errors:
+            status = AgentStatus.ERROR
+        return Agent(
+            name=slot.name,
+            orchestrator_id=self._project.orchestrator_id,
+            role=slot.spec.role,
+            adapter=slot.spec.adapter,
+            status=status,
+            task_id=at_work.run.task_id if at_work else None,
+            run_id=at_work.run.id if at_work else None,
+            pid=at_work.pid if at_work else None,
+            reason=reason,
+            updated_at=from_ms(self._clock.now_ms()),
+        )
+
+
+def _essence(agent: Agent) -> tuple[object, ...]:
+    """What of an agent's state is worth an event."""
+    return agent.name, agent.role, agent.status, agent.task_id, agent.run_id, agent.pid, agent.reason

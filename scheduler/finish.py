@@ -1,0 +1,262 @@
+"""What happens when a run has ended: collect its work, decide from facts, check it, move the task on.
+
+Every step can be repeated: after a crash the next scheduler finds the ended run directory and does it
+again, and what was done already is found done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+
+from backend.errors import OctopoidError, Refused
+from backend.ids import new_id
+from backend.interface import Action, Backend, Transition
+from backend.model import (
+    SYSTEM,
+    MessageKind,
+    MessageType,
+    NewMessage,
+    Outcome,
+    Queue,
+    Run,
+    RunEnd,
+    Task,
+)
+from scheduler.admission.candidate import RESOLVE
+from scheduler.follow import Following
+from scheduler.git.collect import Collected, collect
+from scheduler.git.conflict import Conflict, finish_conflict
+from scheduler.git.errors import GitError, UnresolvedConflict, WorkspaceGone, WorkspaceRefused
+from scheduler.git.hub import Hub
+from scheduler.git.rescue import rescue
+from scheduler.git.workspace import load
+from scheduler.outcome import Decision, Facts, Next, blameless_streak, decide
+from scheduler.pipeline.checks import Checks
+from scheduler.project import Project
+from scheduler.runs.adopt import stop
+from scheduler.runs.rundir import Exit
+
+log = logging.getLogger(__name__)
+
+ACTION_OF: dict[Next, Action] = {
+    Next.CONTINUE: Action.CONTINUE,
+    Next.RETRY: Action.RELEASE,
+    Next.GIVE_BACK: Action.RELEASE,
+    Next.ESCALATE: Action.ESCALATE,
+    Next.CHECK: Action.SUBMIT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that has ended, with what it left."""
+
+    task: Task
+    run: Run
+    exit: Exit | None
+    work: Collected | None
+    decision: Decision
+
+
+class Finisher:
+    """Takes ended runs of one project to where their tasks belong."""
+
+    def __init__(self, backend: Backend, project: Project, hub: Hub, checks: Checks) -> None:
+        self._backend = backend
+        self._project = project
+        self._hub = hub
+        self._checks = checks
+
+    async def finish(self, following: Following) -> Outcome:
+        """Collect and settle one ended run; returns how it ended.
+
+        Raises:
+            GitError: git itself failed; nothing is lost, and the run can be finished again.
+        """
+        run = following.run
+        task = await self._backend.get_task(run.task_id)
+        end = await asyncio.to_thread(_how_it_ended, following)
+        work = await asyncio.to_thread(self._collect, run)
+        before = blameless_streak(await self._backend.list_runs(task_id=task.id), run.id)
+        ended = Ended(task, run, end, work, decide(self._facts(following, task, end, work, before)))
+        following.note(
+            "exited", code=end and end.code, signal=end and end.signal, cause=end.cause if end else "lost"
+        )
+        await self._withdraw_questions(following)
+        outcome = await self._settle(ended)
+        await asyncio.to_thread(self._save, run)
+        return outcome
+
+    def _facts(
+        self, following: Following, task: Task, end: Exit | None, work: Collected | None, before: int
+    ) -> Facts:
+        moved_on = task.fence != following.run.fence or task.queue in (Queue.DONE, Queue.CANCELLED)
+        return Facts(
+            cause=end.cause if end else "lost",
+            exit_code=end.code if end else None,
+            signal=end.signal if end else None,
+            error=end.error if end else None,
+            turn_outcome=following.turn_outcome,
+            rate_limited_until=following.rate_limited_until,
+            stop_reason=following.stop_reason,
+            taken_away=moved_on,
+            has_work=work is not None and work.commits > 0,
+            worktree_gone=work is None,
+            blameless_before=before,
+        )
+
+    def _collect(self, run: Run) -> Collected | None:
+        """Bring the worktree's commits and changes into the hub; None when it cannot be read. Blocking."""
+        try:
+            return collect(self._hub, load(self._project.layout.worktrees, run.task_id, run.attempt))
+        except WorkspaceGone:
+            return None
+        except WorkspaceRefused as refused:
+            # Worktrees borrow the hub's objects: where the hub is broken, all of them look ruined.
+            self._hub.git.text("for-each-ref", "--count=1")
+            log.warning("run %s left a worktree that is not used: %s", run.id, refused)
+            return None
+
+    async def _settle(self, ended: Ended) -> Outcome:
+        if ended.decision.next is Next.NOTHING:
+            await self._backend.end_run(ended.run.id, self._end(ended, ended.decision))
+            return ended.decision.outcome
+        if ended.run.role == RESOLVE:
+            return await self._settle_resolve(ended)
+        if ended.decision.next is Next.CHECK:
+            return await self._settle_checked(ended)
+        await self._move(ended, ended.decision)
+        return ended.decision.outcome
+
+    async def _settle_checked(self, ended: Ended) -> Outcome:
+        """Work that looks finished: run the checks, then submit it or send it back to be repaired."""
+        assert ended.work is not None
+        results = await self._checks.run(ended.task, ended.work.head_sha, ended.task.base_sha, ended.run.id)
+        if results.passed:
+            await self._move(ended, ended.decision)
+            return ended.decision.outcome
+        await self._tell(ended.task, ended.run, results.feedback())
+        failed = ", ".join(item.check for item in results.evidence if not item.passed)
+        decision = Decision(Outcome.CHECKS_FAILED, Next.CONTINUE, f"checks failed: {failed}")
+        await self._move(ended, decision)
+        return decision.outcome
+
+    async def _settle_resolve(self, ended: Ended) -> Outcome:
+        """A run that was to resolve a conflict: the task stays provisional, resolved or not."""
+        decision, head = ended.decision, None
+        if decision.next is Next.CHECK:
+            assert ended.work is not None
+            try:
+                head = await self._resolved(ended, ended.work)
+            except UnresolvedConflict as problem:
+                decision = Decision(Outcome.UNRESOLVED, Next.RETRY, problem.problem)
+        moved = await self._apply(
+            Transition(
+                ended.task.id, Action.FINISH_IN_PLACE, SYSTEM, reason=decision.reason,
+                fence=ended.run.fence, run_id=ended.run.id, run_end=self._end(ended, decision),
+                head_sha=head, systemic=decision.next is Next.GIVE_BACK,
+            ),
+            ended,
+        )  # fmt: skip
+        if moved and head is None and decision.next is not Next.GIVE_BACK:
+            give_up = decision.next is Next.ESCALATE
+            action = Action.ESCALATE if give_up else Action.CONFLICT
+            reason = decision.reason if give_up else ended.task.reason or decision.reason
+            await self._backend.transition(Transition(ended.task.id, action, SYSTEM, reason=reason))
+        return decision.outcome
+
+    async def _resolved(self, ended: Ended, work: Collected) -> str:
+        """The merge commit made of what the agent left, once the checks pass on it.
+
+        Raises:
+            UnresolvedConflict: it is no resolution, or the checks fail on it.
+        """
+        assert ended.run.base_sha is not None
+        workspace = load(self._project.layout.worktrees, ended.run.task_id, ended.run.attempt)
+        conflict = Conflict(workspace, ended.run.base_sha, ())
+        head = await asyncio.to_thread(finish_conflict, self._hub, conflict, work)
+        results = await self._checks.run(ended.task, head, ended.run.base_sha, ended.run.id)
+        if not results.passed:
+            await self._tell(ended.task, ended.run, results.feedback())
+            raise UnresolvedConflict("the checks fail on the resolved work", "have it resolved again")
+        return head
+
+    async def _move(self, ended: Ended, decision: Decision) -> None:
+        """Apply a decision to the task, and end the run with it, in one transaction."""
+        wish = Transition(
+            task_id=ended.task.id,
+            action=ACTION_OF[decision.next],
+            actor=SYSTEM,
+            reason=decision.reason,
+            fence=ended.run.fence,
+            run_id=ended.run.id,
+            run_end=self._end(ended, decision),
+            head_sha=ended.work.head_sha if ended.work and ended.work.commits else None,
+            systemic=decision.next is Next.GIVE_BACK,
+        )
+        await self._apply(wish, ended)
+
+    async def _apply(self, wish: Transition, ended: Ended) -> bool:
+        """Make the change that also ends the run; returns whether the task was still this run's."""
+        try:
+            await self._backend.transition(wish)
+        except Refused as refusal:
+            # The task moved on while its work was collected or checked: keep the work, end the run.
+            log.warning("run %s came too late for task %s: %s", ended.run.id, ended.task.id, refusal)
+            late = Decision(Outcome.STOPPED, Next.NOTHING, f"the task was taken away: {refusal.problem}")
+            await self._backend.end_run(ended.run.id, self._end(ended, late))
+            return False
+        return True
+
+    def _end(self, ended: Ended, decision: Decision) -> RunEnd:
+        return RunEnd(
+            outcome=decision.outcome,
+            reason=decision.reason,
+            head_sha=ended.work.head_sha if ended.work else None,
+            exit_code=ended.exit.code if ended.exit else None,
+            commits_count=ended.work.commits if ended.work else None,
+            summary=None,
+        )
+
+    async def _tell(self, task: Task, run: Run, text: str) -> None:
+        """Put feedback where the next attempt's prompt finds it."""
+        await self._backend.post_message(
+            NewMessage(
+                id=new_id(),
+                conversation_id=task.id,
+                sender=SYSTEM,
+                type=MessageType.STATUS,
+                kind=MessageKind.REVIEW,
+                body=text,
+                run_id=run.id,
+                request_id="checks",
+            )
+        )
+
+    async def _withdraw_questions(self, following: Following) -> None:
+        for message_id in tuple(following.waiting_for):
+            with contextlib.suppress(Refused):  # it has been answered; the next prompt holds the answer
+                await self._backend.withdraw(message_id, "the run that asked has ended")
+        following.waiting_for.clear()
+
+    def _save(self, run: Run) -> None:
+        """Keep all that the worktree holds under a rescue ref; it is deleted after the retention time."""
+        try:
+            rescue(self._hub, load(self._project.layout.worktrees, run.task_id, run.attempt), "the run ended")
+        except GitError as error:
+            log.warning("the worktree of run %s is not saved: %s", run.id, error)
+
+
+def _how_it_ended(following: Following) -> Exit | None:
+    """What its supervisor recorded; None when nothing usable tells, once nothing of it runs. Blocking."""
+    try:
+        end = following.run_dir.exit()
+        if end is None:
+            stop(following.run_dir, "kill")
+    except OctopoidError as error:
+        log.warning("run %s counts as lost: %s", following.run.id, error)
+        return None
+    return end

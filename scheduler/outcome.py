@@ -1,0 +1,114 @@
+"""What a run's end means, decided from facts alone: exit status, structured events, commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from backend.model import Outcome, Run
+
+BLAMELESS = frozenset({Outcome.LOST, Outcome.STOPPED, Outcome.SPAWN_FAILED})
+"""Ends that are nobody's fault. A provider's limit is not here: it closes a gate of its own."""
+
+BLAMELESS_LIMIT = 5
+"""Such ends in a row after which a person is asked: they are hardly chance."""
+
+
+class Next(StrEnum):
+    """What becomes of the task."""
+
+    CHECK = "check"  # its work goes on to the checks
+    CONTINUE = "continue"  # another run goes on where this one stopped
+    RETRY = "retry"  # another attempt, counted
+    GIVE_BACK = "give_back"  # another attempt, blameless
+    ESCALATE = "escalate"  # a person decides
+    NOTHING = "nothing"  # it has moved on already
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a run that has ended."""
+
+    cause: str
+    """The supervisor's word: exited, stopped, killed, wall_clock, spawn_failed; or lost."""
+    exit_code: int | None
+    signal: int | None
+    error: str | None
+    turn_outcome: str | None
+    """What the agent's last `turn.finished` said, if any."""
+    rate_limited_until: datetime | None
+    stop_reason: str | None
+    """Why we stopped it, if we did."""
+    taken_away: bool
+    """Whether the task's lease is this run's no more."""
+    has_work: bool
+    """Whether the collected head differs from the task's base."""
+    worktree_gone: bool
+    blameless_before: int = 0
+    """How many of the task's runs before this one ended, in a row, through no fault of theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    outcome: Outcome
+    next: Next
+    reason: str
+
+
+def decide(facts: Facts) -> Decision:
+    """The one place where a run's outcome is decided: what was done to it, then how it ended by itself."""
+    decision = _from_outside(facts) or _by_itself(facts)
+    times = facts.blameless_before + 1
+    if decision.next is Next.GIVE_BACK and decision.outcome in BLAMELESS and times >= BLAMELESS_LIMIT:
+        return Decision(decision.outcome, Next.ESCALATE, f"{times} runs in a row: {decision.reason}")
+    return decision
+
+
+def blameless_streak(runs: Sequence[Run], before: str) -> int:
+    """How many runs of one task, in order, ended through no fault of theirs right before a certain one."""
+    count = 0
+    for run in runs:
+        if run.id == before:
+            break
+        count = count + 1 if run.outcome in BLAMELESS else 0
+    return count
+
+
+def _from_outside(facts: Facts) -> Decision | None:
+    """Ends that are not the agent's own doing; None when it ended by itself."""
+    if facts.taken_away:
+        return Decision(Outcome.STOPPED, Next.NOTHING, facts.stop_reason or "the task was taken away")
+    if facts.cause == "lost":
+        return Decision(
+            Outcome.LOST, Next.GIVE_BACK, "its process vanished without an exit status (killed, or a restart)"
+        )
+    if facts.cause == "spawn_failed":
+        return Decision(
+            Outcome.SPAWN_FAILED, Next.GIVE_BACK, facts.error or "the agent program did not start"
+        )
+    if facts.cause == "wall_clock":
+        return Decision(Outcome.TIMED_OUT, Next.RETRY, "it ran longer than its timeout and was stopped")
+    if facts.stop_reason is not None:
+        return Decision(Outcome.TIMED_OUT, Next.RETRY, facts.stop_reason)
+    if facts.cause in ("stopped", "killed"):
+        return Decision(Outcome.STOPPED, Next.GIVE_BACK, "it was stopped from outside")
+    return None
+
+
+def _by_itself(facts: Facts) -> Decision:
+    """What the agent's own end means."""
+    if facts.rate_limited_until is not None:
+        return Decision(Outcome.RATE_LIMITED, Next.GIVE_BACK, "its provider refused more work for now")
+    if facts.worktree_gone:
+        return Decision(Outcome.CRASHED, Next.RETRY, "it deleted or replaced its worktree")
+    if facts.turn_outcome == "max_turns":
+        return Decision(Outcome.OUT_OF_TURNS, Next.CONTINUE, "it ran out of turns")
+    if facts.signal is not None:
+        return Decision(Outcome.CRASHED, Next.RETRY, f"it was ended by signal {facts.signal}")
+    if facts.exit_code != 0 or facts.turn_outcome == "error":
+        return Decision(Outcome.CRASHED, Next.RETRY, f"it ended with exit status {facts.exit_code}")
+    if not facts.has_work:
+        return Decision(Outcome.EMPTY, Next.ESCALATE, "it ended well but changed nothing")
+    return Decision(Outcome.SUBMITTED, Next.CHECK, "it ended with exit status 0")

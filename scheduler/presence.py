@@ -1,0 +1,49 @@
+"""Whether a scheduler works this project's queue: the lock is the truth, a heartbeat only a sign of it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from backend.clock import Clock
+from backend.errors import Refused
+from backend.model import Orchestrator
+from backend.owner import OwnerLock
+from scheduler.project import Project
+
+SILENT_AFTER = timedelta(seconds=120)
+"""A machine that has not been heard of for so long is shown offline."""
+
+
+class AlreadyScheduling(Refused):
+    """Another process runs this project's scheduler."""
+
+    slug = "already-scheduling"
+
+
+def take_lock(project: Project, clock: Clock) -> OwnerLock:
+    """Become the project's one scheduler.
+
+    Raises:
+        AlreadyScheduling: another process is; it is named.
+    """
+    lock = OwnerLock(project.layout.scheduler_lock, clock)
+    if lock.try_acquire("scheduler"):
+        return lock
+    holder = lock.holder()
+    who = f"process {holder.pid} on {holder.host}" if holder else "another process"
+    raise AlreadyScheduling(
+        f"{who} already runs the scheduler of {project.repo}", "use it, or end it with: octopoid stop"
+    )
+
+
+def scheduler_running(project: Project) -> bool:
+    """Whether any process of this machine runs the project's scheduler now."""
+    if not project.layout.scheduler_lock.exists():
+        return False
+    with OwnerLock(project.layout.scheduler_lock) as lock:
+        return not lock.try_acquire("look")
+
+
+def is_live(orchestrator: Orchestrator, now: datetime) -> bool:
+    """Whether another machine has a scheduler, as far as its last heartbeat tells."""
+    return orchestrator.status == "active" and now - orchestrator.last_heartbeat_at < SILENT_AFTER

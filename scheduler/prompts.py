@@ -1,0 +1,56 @@
+"""What an agent is told: the task, everything said about it so far, and the work that exists already."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from backend.clean import clean
+from backend.config.schema import Config
+from backend.model import Message, MessageKind, MessageType, Task
+from scheduler.roles import Role
+
+FEEDBACK_LIMIT = 20_000
+"""Characters of feedback in one prompt; the newest is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkSoFar:
+    """What earlier attempts left behind."""
+
+    commits: tuple[str, ...] = ()
+    diff_stat: str = ""
+    conflict: str = ""
+
+
+def build_prompt(role: Role, task: Task, messages: Sequence[Message], work: WorkSoFar, config: Config) -> str:
+    """Fill the role's template for this task."""
+    return role.render(
+        {
+            "fence": secrets.token_hex(8),
+            "task_id": task.id,
+            "task_title": clean(task.title, newlines=False),
+            "task_body": clean(task.body).strip() or "(no further description)",
+            "base_branch": task.base_branch,
+            "feedback": feedback(messages),
+            "commits_so_far": "\n".join(f"- {clean(line, newlines=False)}" for line in work.commits),
+            "diff_stat": clean(work.diff_stat),
+            "conflict_paths": clean(work.conflict),
+            "checks": "\n".join(f"- `{check.command}`" for check in config.checks),
+        }
+    )
+
+
+def feedback(messages: Sequence[Message]) -> str:
+    """All that people and checks have said of this task, oldest first: reviews, notes and answers."""
+    answered = (MessageType.REQUEST,)
+    parts: list[str] = []
+    for message in messages:
+        if message.type in answered and message.answer is not None:
+            parts.append(f"Question: {message.body}\nAnswer: {message.answer}")
+        elif message.type is MessageType.STATUS and message.kind in (MessageKind.REVIEW, MessageKind.NOTE):
+            heading = "Review" if message.kind is MessageKind.REVIEW else "Note"
+            parts.append(f"{heading} by {message.sender.id}: {message.body}")
+    text = clean("\n\n".join(parts))
+    return text if len(text) <= FEEDBACK_LIMIT else "(older feedback left out)\n" + text[-FEEDBACK_LIMIT:]

@@ -1,0 +1,200 @@
+"""What any later scheduler does with the runs it finds: talk to them, stop them, clear up after them.
+
+Everything here blocks for a bounded time; call it in a thread.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from backend.errors import BadInput, NotFound, OctopoidError
+from backend.ids import check_id
+from scheduler.runs import process_tree
+from scheduler.runs.control import PAUSE_S, CannotControl, command, open_fifo
+from scheduler.runs.process_tree import Process
+from scheduler.runs.rundir import Exit, RunDir, RunDirState
+
+SWEEP_LIMIT_S = 5.0
+
+
+class AgentNotReading(CannotControl):
+    """The agent did not take a message in time. `partly` tells that the beginning of it has gone out."""
+
+    slug = "agent-not-reading"
+
+    def __init__(self, problem: str, next_step: str, *, partly: bool) -> None:
+        super().__init__(problem, next_step)
+        self.partly = partly
+
+
+class StillRunning(OctopoidError):
+    """A run did not end in the time given."""
+
+    slug = "still-running"
+
+
+class RunLost(OctopoidError):
+    """A run's supervisor is gone and nothing tells how the run ended."""
+
+    slug = "run-lost"
+
+
+def find_runs(root: Path) -> list[tuple[RunDir, RunDirState]]:
+    """Every run below `root`, by id, with what its files prove. Other entries are left alone."""
+    found: list[tuple[RunDir, RunDirState]] = []
+    if not root.is_dir():
+        return found
+    for path in sorted(root.absolute().iterdir()):
+        try:
+            check_id(path.name)
+        except BadInput:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            run_dir = RunDir(path)
+            with suppress(NotFound):  # cleared away meanwhile
+                found.append((run_dir, run_dir.state()))
+    return found
+
+
+def stop(run_dir: RunDir, how: Literal["stop", "kill"] = "stop") -> None:
+    """End a run, whoever started it: `stop` gives it its grace time, `kill` none. Does not wait for the end.
+
+    A run that is not running is fine as it is. What a lost run left behind is killed, and so is an agent
+    that made its own supervisor unreachable.
+
+    Raises:
+        CannotControl: if the supervisor cannot be told to stop; `kill` still works then.
+    """
+    state = run_dir.state()
+    if state is RunDirState.LOST:
+        sweep(run_dir)
+    elif state in (RunDirState.ALIVE, RunDirState.STARTING):
+        try:
+            command(run_dir, how)
+        except CannotControl:
+            if how == "stop" and run_dir.is_alive():
+                raise
+            sweep(run_dir)
+
+
+def end_input(run_dir: RunDir) -> None:
+    """Let the agent read end of file on its stdin.
+
+    Raises:
+        CannotControl: if the run is not running.
+    """
+    command(run_dir, "eof")
+
+
+def send(run_dir: RunDir, data: bytes, *, timeout_s: float = 5.0) -> None:
+    """Write one whole message to the agent's stdin; messages of several senders never mix.
+
+    Raises:
+        AgentNotReading: if the agent has ended or does not take it in time.
+        CannotControl: if the FIFO is not there.
+    """
+    deadline = time.monotonic() + timeout_s
+    try:
+        fifo = open_fifo(run_dir, "stdin.fifo", 0.0)
+    except CannotControl as error:
+        raise AgentNotReading(error.problem, error.next_step, partly=False) from error
+    try:
+        _wait(lambda: _locked(fifo), deadline, run_dir, partly=False)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[_write_some(fifo, rest, deadline, run_dir, partly=len(rest) < len(data)) :]
+    finally:
+        os.close(fifo)
+
+
+def _locked(fifo: int) -> bool:
+    try:
+        fcntl.flock(fifo, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write_some(fifo: int, data: memoryview, deadline: float, run_dir: RunDir, *, partly: bool) -> int:
+    poll = select.poll()
+    poll.register(fifo, select.POLLOUT)
+    while True:
+        try:
+            return os.write(fifo, data)
+        except BlockingIOError:
+            left_ms = int((deadline - time.monotonic()) * 1000)
+            if left_ms <= 0:
+                raise _not_reading(run_dir, partly) from None
+            poll.poll(left_ms)
+        except BrokenPipeError:
+            raise _not_reading(run_dir, partly) from None
+
+
+def _wait(ready: Callable[[], bool], deadline: float, run_dir: RunDir, *, partly: bool) -> None:
+    while not ready():
+        if time.monotonic() >= deadline:
+            raise _not_reading(run_dir, partly)
+        time.sleep(PAUSE_S)
+
+
+def _not_reading(run_dir: RunDir, partly: bool) -> AgentNotReading:
+    problem = f"the agent of run {run_dir.id} does not read its input"
+    next_step = "it has half of a message; stop the run" if partly else "try later or stop the run"
+    return AgentNotReading(problem, next_step, partly=partly)
+
+
+def wait_ended(run_dir: RunDir, timeout_s: float) -> Exit:
+    """How the run ended, once its supervisor has gone too.
+
+    Raises:
+        StillRunning: if it has not ended by then.
+        RunLost: if its supervisor went without a record.
+        BadRunFile: if the record is damaged.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        state = run_dir.state()
+        if state is RunDirState.LOST:
+            raise RunLost(f"run {run_dir.id} is lost: its supervisor is gone", "its work is where it left it")
+        if state is RunDirState.ENDED and not run_dir.is_alive():
+            ended = run_dir.exit()
+            if ended is not None:
+                return ended
+        if time.monotonic() >= deadline:
+            raise StillRunning(f"run {run_dir.id} has not ended after {timeout_s:g} s")
+        time.sleep(PAUSE_S)
+
+
+def sweep(run_dir: RunDir) -> int:
+    """SIGKILL what still runs with this run's marks, each process proven by a handle; returns how many.
+
+    For a run whose supervisor is gone or out of reach. Processes of an earlier boot, or older than
+    the run, are never touched.
+    """
+    spec, started = run_dir.spec(), run_dir.started()
+    if spec is None or started is None or started.boot_id != process_tree.boot_id():
+        return 0
+    marks = spec.marks()
+
+    def proof(process: Process) -> bool:
+        return process_tree.unchanged(process) and process_tree.has_marks(process, marks)
+
+    killed: set[tuple[int, int]] = set()
+    give_up = time.monotonic() + SWEEP_LIMIT_S
+    while time.monotonic() < give_up:
+        left = process_tree.marked(marks, started.starttime)
+        if not left:
+            break
+        for process in left:
+            if process_tree.signal_proven(process, signal.SIGKILL, proof):
+                killed.add((process.pid, process.starttime))
+        time.sleep(PAUSE_S)
+    return len(killed)
