@@ -1,0 +1,52 @@
+"""The table of commands: help, completion, documentation and dispatch all read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command: where it is implemented, imported only when it is used."""
+
+    name: str
+    module: str
+    """Below `octopoid_tui.cli`."""
+    function: str
+    summary: str
+    group: str
+
+
+START = "Start"
+TASKS = "Tasks"
+REVIEW = "Review"
+STEER = "Steer"
+TALK = "Questions"
+CHECK = "Check"
+
+COMMANDS: tuple[Entry, ...] = (
+    Entry("init", "setup", "init", "Set up Octopoid in this git repository.", START),
+    Entry("demo", "start", "demo", "Watch scripted agents work in a throw-away repository.", START),
+    Entry("run", "start", "run", "Run the scheduler without a screen.", START),
+    Entry("start", "start", "run", "The same as run.", START),
+    Entry("stop", "start", "stop", "Stop the scheduler; agents go on.", START),
+    Entry("status", "steer", "status", "Show what runs, what waits and what is stuck.", STEER),
+    Entry("pause", "steer", "pause", "Start no new work; what runs goes on.", STEER),
+    Entry("resume", "steer", "resume", "Start new work again.", STEER),
+    Entry("enqueue", "tasks", "enqueue", "Queue a task.", TASKS),
+    Entry("list", "tasks", "list_tasks", "List tasks.", TASKS),
+    Entry("show", "tasks", "show", "Show everything about one task.", TASKS),
+    Entry("why", "tasks", "why", "Say why a task does not run.", TASKS),
+    Entry("retry", "tasks", "retry", "Queue a failed, escalated or cancelled task again.", TASKS),
+    Entry("cancel", "tasks", "cancel", "Cancel a task; its work is kept under a rescue ref.", TASKS),
+    Entry("logs", "logs", "logs", "Show what a run's agent did.", REVIEW),
+    Entry("diff", "review", "diff", "Show the changes of a task.", REVIEW),
+    Entry("accept", "review", "accept", "Accept finished work and merge it.", REVIEW),
+    Entry("reject", "review", "reject", "Send finished work back with a reason.", REVIEW),
+    Entry("questions", "questions", "questions", "List what agents wait to be told.", TALK),
+    Entry("answer", "questions", "answer", "Answer a question.", TALK),
+    Entry("ask", "questions", "ask", "Ask a person from inside a run.", TALK),
+    Entry("doctor", "doctor", "doctor", "Check everything Octopoid relies on.", CHECK),
+    Entry("validate", "setup", "validate", "Check the configuration, or explain its keys.", CHECK),
+)
+BY_NAME = {entry.name: entry for entry in COMMANDS}

@@ -1,0 +1,114 @@
+"""Tasks as rows of the table, made only for the rows that are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import overload
+
+from backend.model import Queue, Task
+from octopoid_tui.formats import age
+from octopoid_tui.panes import glyphs
+from octopoid_tui.snapshot import Snapshot
+from octopoid_tui.widgets.grid_model import Column, Row, Tone
+
+COLUMNS: tuple[Column, ...] = (
+    Column("state", "State", 13),
+    Column("priority", "P", 2),
+    Column("title", "Title", 24, flex=3),
+    Column("age", "Age", 6, priority=1, right=True),
+    Column("agent", "Agent", 9, priority=3),
+    Column("reason", "Why", 18, flex=2, priority=4),
+    Column("id", "Id", 14, priority=2),
+)
+
+
+class TaskRows(Sequence[Row]):
+    """A view over tasks in order. Indexing builds a row; iterating gives bare rows, to look for ids."""
+
+    def __init__(
+        self, tasks: Sequence[Task], snapshot: Snapshot, busy: Mapping[str, str], now: datetime
+    ) -> None:
+        self.tasks = tasks
+        self._snapshot = snapshot
+        self._busy = busy
+        self._now = now
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __iter__(self) -> Iterator[Row]:
+        return (Row(task.id, ()) for task in self.tasks)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Row]: ...
+
+    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
+        if isinstance(index, slice):
+            return [self._row(task) for task in self.tasks[index]]
+        return self._row(self.tasks[index])
+
+    def _row(self, task: Task) -> Row:
+        state, tone = glyphs.task(task, self._busy.get(task.id))
+        why = reason(task, self._snapshot)
+        return Row(
+            task.id,
+            (
+                state,
+                task.priority.value,
+                task.title,
+                age((self._now - since(task)).total_seconds()),
+                self._snapshot.holder(task),
+                why,
+                task.id,
+            ),
+            cell_tones=(
+                tone,
+                glyphs.PRIORITY[task.priority],
+                "dim" if task.queue in (Queue.DONE, Queue.CANCELLED) else "",
+                "dim",
+                "",
+                _reason_tone(task),
+                "dim",
+            ),
+        )
+
+
+def since(task: Task) -> datetime:
+    """Since when the task has been in its state, as far as the state has a time of its own."""
+    if task.queue is Queue.CLAIMED:
+        return task.claimed_at or task.updated_at
+    if task.queue is Queue.PROVISIONAL:
+        return task.submitted_at or task.updated_at
+    if task.queue in (Queue.DONE, Queue.FAILED, Queue.CANCELLED):
+        return task.completed_at or task.updated_at
+    if task.queue is Queue.ESCALATED:
+        return task.updated_at
+    return task.created_at
+
+
+def reason(task: Task, snapshot: Snapshot) -> str:
+    """Why the task is where it is, or what it waits for; a question it asks comes before everything."""
+    asked = len(snapshot.questions_of(task.id))
+    if asked:
+        return "asks you a question" if asked == 1 else f"asks you {asked} questions"
+    if task.queue is Queue.BLOCKED:
+        return task.reason or f"waits for {', '.join(task.blocked_by)}"
+    if task.queue is Queue.PROVISIONAL:
+        if task.approved_by:
+            return f"accepted by {task.approved_by.removeprefix('human:')}"
+        return task.reason or "waits for your review"
+    if task.reason:
+        return f"rejected: {task.reason}" if _was_rejected(task) else task.reason
+    return "first in line after a rejection" if _was_rejected(task) else ""
+
+
+def _was_rejected(task: Task) -> bool:
+    return task.queue is Queue.INCOMING and task.rejection_count > 0
+
+
+def _reason_tone(task: Task) -> Tone:
+    return "error" if task.queue in (Queue.FAILED, Queue.ESCALATED) else "dim"

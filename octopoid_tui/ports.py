@@ -1,0 +1,89 @@
+"""What the screens need of the rest of the program, as narrow protocols.
+
+The screens know only these, so that they run the same over the real desk and over fixed data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from backend.interface import Action, Backend
+from backend.model import Actor, Message, Queue, Task
+
+if TYPE_CHECKING:
+    from scheduler.admission.verdict import Explanation as Explanation
+    from scheduler.agents.events import AgentEvent as AgentEvent
+    from scheduler.desk import TaskDraft as TaskDraft
+
+
+class DeskPort(Protocol):
+    """What a person can ask for. Every method may raise `backend.errors.OctopoidError`."""
+
+    @property
+    def backend(self) -> Backend: ...
+
+    @property
+    def actor(self) -> Actor: ...
+
+    async def enqueue(self, draft: TaskDraft) -> Task: ...
+
+    async def accept(
+        self, task_id: str, *, by: str | None = None, override: str | None = None, wait: bool = True
+    ) -> Task: ...
+
+    async def reject(self, task_id: str, reason: str) -> Task: ...
+
+    async def act(
+        self,
+        task_id: str,
+        action: Action,
+        *,
+        reason: str | None = None,
+        to: Queue | None = None,
+        version: int | None = None,
+    ) -> Task: ...
+
+    async def answer(self, message_id: str, text: str) -> Message: ...
+
+    async def diff(self, task_id: str) -> str: ...
+
+    async def why(self, task_id: str) -> Explanation: ...
+
+    async def read_events(self, run_id: str, offset: int = 0) -> tuple[list[AgentEvent], int]: ...
+
+    async def pause(self, reason: str | None = None) -> object: ...
+
+    async def resume(self) -> object: ...
+
+    async def note(self, task_id: str, text: str) -> Message: ...
+
+
+class JobPort(Protocol):
+    """One of the scheduler's jobs: when it last worked, and what it last failed with."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def last_ok(self) -> datetime | None: ...
+
+    @property
+    def last_error(self) -> str | None: ...
+
+    @property
+    def failures(self) -> int: ...
+
+
+class SchedulerPort(Protocol):
+    """The scheduler when it runs inside this process."""
+
+    @property
+    def jobs(self) -> Mapping[str, JobPort]: ...
+
+    async def start(self) -> None: ...
+
+    async def run(self) -> None: ...
+
+    async def stop(self) -> None: ...

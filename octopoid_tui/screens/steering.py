@@ -1,0 +1,122 @@
+"""Queueing, holding, cancelling, prioritising, pausing."""
+
+from __future__ import annotations
+
+from backend.errors import OctopoidError
+from backend.interface import Action
+from backend.model import OPEN_QUEUES, Priority, Queue, Task, TaskPatch
+from octopoid_tui.actions import Context
+from octopoid_tui.host import Host
+from octopoid_tui.screens.asking import ask_text, each, names, still_in, these
+from octopoid_tui.screens.dialogs.confirm import Confirm
+
+
+async def _act(host: Host, tasks: list[Task], action: Action, doing: str, said: str) -> bool:
+    done = await each(host, tasks, doing, lambda task: host.desk.act(task.id, action, version=task.version))
+    if done == len(tasks):
+        host.flash(f"{said} {these(tasks)}")
+    return done > 0
+
+
+async def _confirmed(host: Host, tasks: list[Task], verb: str, text: str) -> bool:
+    dialog = Confirm(f"{verb} {these(tasks)}?", text, names(tasks), yes=verb.lower())
+    return await host.push_screen_wait(dialog)
+
+
+async def cancel(host: Host, context: Context) -> bool:
+    tasks = [task for task in context.targets if task.queue in OPEN_QUEUES]
+    running = sum(task.queue is Queue.CLAIMED for task in tasks)
+    text = f"{running} running agent{'' if running == 1 else 's'} will be stopped. " if running else ""
+    text += "Work done so far is kept under a rescue ref; retry brings a cancelled task back."
+    if not await _confirmed(host, tasks, "Cancel", text):
+        return False
+    return await _act(host, tasks, Action.CANCEL, "cancelling", "cancelled")
+
+
+async def retry(host: Host, context: Context) -> bool:
+    tasks = still_in(context, Queue.FAILED, Queue.ESCALATED, Queue.CANCELLED)
+    if len(tasks) > 1 and not await _confirmed(host, tasks, "Retry", "They go back to incoming."):
+        return False
+    return await _act(host, tasks, Action.RETRY, "retrying", "queued again:")
+
+
+async def enqueue(host: Host, context: Context) -> bool:
+    tasks = still_in(context, Queue.BACKLOG)
+    if len(tasks) > 1 and not await _confirmed(host, tasks, "Enqueue", "Agents may start them at once."):
+        return False
+    return await _act(host, tasks, Action.ENQUEUE, "moving", "moved to incoming:")
+
+
+async def hold(host: Host, context: Context) -> bool:
+    tasks = still_in(context, Queue.INCOMING)
+    if len(tasks) > 1 and not await _confirmed(
+        host, tasks, "Hold", "They move to the backlog and wait there."
+    ):
+        return False
+    return await _act(host, tasks, Action.HOLD, "moving", "moved to the backlog:")
+
+
+async def raise_priority(host: Host, context: Context) -> bool:
+    return await _shift_priority(host, context, -1)
+
+
+async def lower_priority(host: Host, context: Context) -> bool:
+    return await _shift_priority(host, context, 1)
+
+
+async def _shift_priority(host: Host, context: Context, step: int) -> bool:
+    task = context.task
+    if task is None:
+        return False
+    levels = list(Priority)
+    wanted = levels[levels.index(task.priority) + step]
+    await host.desk.backend.edit_task(
+        task.id, TaskPatch(priority=wanted), actor=host.desk.actor, version=task.version
+    )
+    host.flash(f"{task.id} is {wanted} now")
+    return True
+
+
+async def note(host: Host, context: Context) -> bool:
+    task = context.targets[0]
+    key = f"note:{task.id}"
+    text = await ask_text(
+        host, key, f"Note on {task.id}", f"{task.title}\n\nThe agent's next prompt carries it.", "store"
+    )
+    if text is None:
+        return False
+    await host.desk.note(task.id, text)
+    host.drafts.pop(key, None)
+    host.flash(f"note stored on {task.id}")
+    return True
+
+
+async def pause(host: Host, context: Context) -> bool:
+    if context.snapshot.pause.paused:
+        await host.desk.resume()
+        host.flash("resumed: new work starts again")
+    else:
+        await host.desk.pause()
+        host.flash("paused: running work goes on, nothing new starts; p resumes")
+    return True
+
+
+async def new_task(host: Host, context: Context) -> bool:
+    from octopoid_tui.screens.dialogs.new_task import Form, NewTask  # mounts a dozen widgets: not at start
+
+    form: Form | None = Form.of_draft(host.drafts.get("new-task", ""), context)
+    problem = ""
+    while True:
+        dialog = NewTask(form or Form(), context.snapshot, problem)
+        form = await host.push_screen_wait(dialog)
+        host.drafts["new-task"] = dialog.form.to_draft()
+        if form is None:
+            return False
+        try:
+            task = await host.desk.enqueue(form.draft())
+        except OctopoidError as error:
+            problem = str(error)
+            continue
+        host.drafts.pop("new-task")
+        host.flash(f"created {task.id}: {task.title}")
+        return True

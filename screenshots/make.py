@@ -1,0 +1,123 @@
+"""Draws the pictures of the documentation: the screens over fixed data, as SVG.
+
+    python screenshots/make.py
+
+The pictures depend on nothing but the program: the clock, the data and the ids inside the files are fixed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests" / "screens"))
+
+from app_pilot import SMALL, WIDE, Driven, driving  # noqa: E402
+from fixed_desk import FixedDesk, empty, fleet  # noqa: E402
+
+from octopoid_tui.screens.dialogs.help import Help  # noqa: E402
+from octopoid_tui.screens.dialogs.new_task import NewTask  # noqa: E402
+from octopoid_tui.screens.review.screen import ReviewScreen  # noqa: E402
+from octopoid_tui.screens.task.screen import TaskScreen  # noqa: E402
+
+MIDDLE = (120, 36)
+
+
+async def nothing(driven: Driven) -> None:
+    await driven.until(lambda: "Prefer something" in driven.text() or driven.app.size.width < WIDE[0])
+
+
+async def chat(driven: Driven) -> None:
+    await driven.press("4")
+    await driven.until(lambda: "Prefer something" in driven.text())
+
+
+async def review(driven: Driven) -> None:
+    driven.control.queues.go_to("01kc7m2q9x4a1")
+    await driven.press("d")
+    await driven.until(lambda: isinstance(driven.screen, ReviewScreen) and "OrderedDict()" in driven.text())
+
+
+async def task(driven: Driven) -> None:
+    driven.control.queues.go_to("01kc7m2q9x4a1")
+    await driven.press("enter")
+    await driven.until(lambda: isinstance(driven.screen, TaskScreen) and "Done when" in driven.text())
+
+
+async def transcript(driven: Driven) -> None:
+    await task(driven)
+    await driven.press("tab", "tab")
+    await driven.until(lambda: "ended with exit status 0" in driven.text())
+
+
+async def new_task(driven: Driven) -> None:
+    await driven.press("n")
+    await driven.until(lambda: isinstance(driven.screen, NewTask))
+
+
+async def show_help(driven: Driven) -> None:
+    await driven.press("question_mark")
+    await driven.until(lambda: isinstance(driven.screen, Help))
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    name: str
+    size: tuple[int, int] = WIDE
+    desk: Callable[[], FixedDesk] = fleet
+    prepare: Callable[[Driven], Awaitable[None]] = nothing
+    theme: str = "dark"
+
+
+SHOTS = (
+    Shot("control"),
+    Shot("control-light", theme="light"),
+    Shot("control-mono", theme="mono"),
+    Shot("control-80x24", SMALL),
+    Shot("chat-80x24", SMALL, prepare=chat),
+    Shot("review", WIDE, prepare=review),
+    Shot("review-80x24", SMALL, prepare=review),
+    Shot("task", MIDDLE, prepare=task),
+    Shot("transcript", MIDDLE, prepare=transcript),
+    Shot("new-task", MIDDLE, prepare=new_task),
+    Shot("help", MIDDLE, prepare=show_help),
+    Shot("empty", MIDDLE, desk=empty),
+)
+
+
+def fixed_ids(svg: str) -> str:
+    """The picture with its random ids replaced, and without the fonts it would fetch from the network."""
+    svg = re.sub(r"terminal-\d+", "terminal", svg)
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+
+
+def reading(driven: Driven) -> bool:
+    """Whether anything that the screen shows is still being read."""
+    return any(
+        not worker.is_finished and worker.group not in ("feed", "operations") for worker in driven.app.workers
+    )
+
+
+async def draw(shot: Shot) -> str:
+    """One picture, as it is written to its file."""
+    async with driving(shot.desk(), shot.size, theme=shot.theme) as driven:
+        await shot.prepare(driven)
+        await driven.until(lambda: not reading(driven))
+        await driven.pilot.pause(0.2)
+        return fixed_ids(driven.app.export_screenshot(title="octopoid"))
+
+
+async def main() -> None:
+    for shot in SHOTS:
+        path = HERE / f"{shot.name}.svg"
+        path.write_text(await draw(shot), encoding="utf-8")
+        sys.stdout.write(f"{path.name}\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,485 @@
+"""A desk over fixed data: what the screens show, without a store, git or a scheduler.
+
+It keeps what it is asked to do in `calls`, answers like the real one, and can be told to fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from backend.clock import ManualClock, from_ms
+from backend.errors import NotFound, OctopoidError
+from backend.interface import Action
+from backend.model import (
+    Actor,
+    Agent,
+    AgentStatus,
+    Complexity,
+    Event,
+    Evidence,
+    Message,
+    MessageKind,
+    MessageType,
+    Orchestrator,
+    Outcome,
+    Pause,
+    Priority,
+    Queue,
+    Run,
+    RunStatus,
+    SenderType,
+    Task,
+    TaskFilter,
+    TaskPatch,
+    TaskType,
+)
+from scheduler.admission.verdict import Explanation, closed, passed
+from scheduler.agents.events import AgentEvent
+
+CLOCK = ManualClock(1_767_267_000_000)  # 2026-01-01 11:30 UTC
+NOW = from_ms(CLOCK.now_ms())
+HUMAN = Actor(SenderType.HUMAN, "ana")
+MACHINE = "laptop"
+
+
+def ago(**units: float) -> datetime:
+    return NOW - timedelta(**units)
+
+
+def task(task_id: str, title: str, queue: Queue = Queue.INCOMING, **fields: Any) -> Task:
+    base = dict.fromkeys(Task.__dataclass_fields__)
+    base |= {
+        "body": "", "priority": Priority.P2, "role": "implement", "type": TaskType.FEATURE,
+        "base_branch": "main", "base_sha": "4f1c2ab9" * 5, "blocked_by": (), "needs": (),
+        "auto_accept": False, "fence": 1, "version": 3, "attempt_count": 0, "attempts_forgiven": 0,
+        "rejection_count": 0, "continuation_count": 0, "conflict_count": 0, "created_by": "human:ana",
+        "created_at": ago(hours=5), "updated_at": ago(minutes=9), "metadata": {},
+    }  # fmt: skip
+    return Task(**{**base, "id": task_id, "title": title, "queue": queue, **fields})
+
+
+def run(run_id: str, task_id: str, agent_name: str, **fields: Any) -> Run:
+    base = dict.fromkeys(Run.__dataclass_fields__)
+    base |= {
+        "attempt": 1, "fence": 1, "role": "implement", "orchestrator_id": MACHINE, "adapter": "claude",
+        "model": "sonnet", "status": RunStatus.RUNNING, "tokens_input": 18_400, "tokens_output": 5_120,
+        "tokens_cache_read": 412_000, "tokens_cache_write": 22_000, "cost_usd": 0.42, "turns": 12,
+        "started_at": ago(minutes=14), "last_activity_at": ago(seconds=8),
+    }  # fmt: skip
+    return Run(**{**base, "id": run_id, "task_id": task_id, "agent_name": agent_name, **fields})
+
+
+def question(message_id: str, task_id: str, body: str, *options: str, **fields: Any) -> Message:
+    base = dict.fromkeys(Message.__dataclass_fields__)
+    base |= {
+        "sender": Actor(SenderType.WORKER, "impl-2"), "type": MessageType.REQUEST,
+        "kind": MessageKind.QUESTION, "options": options, "created_at": ago(minutes=6),
+    }  # fmt: skip
+    return Message(**{**base, "id": message_id, "conversation_id": task_id, "body": body, **fields})
+
+
+def note(message_id: str, task_id: str, body: str, sender: Actor = HUMAN, **fields: Any) -> Message:
+    fields = {"type": MessageType.STATUS, "kind": MessageKind.NOTE, "sender": sender, **fields}
+    return question(message_id, task_id, body, **fields)
+
+
+def agent(name: str, status: AgentStatus, **fields: Any) -> Agent:
+    base = dict.fromkeys(Agent.__dataclass_fields__)
+    base |= {
+        "orchestrator_id": MACHINE,
+        "role": "implement",
+        "adapter": "claude",
+        "updated_at": ago(seconds=5),
+    }
+    return Agent(**{**base, "name": name, "status": status, **fields})
+
+
+def evidence(task_id: str, check: str, exit_code: int | None = 0, **fields: Any) -> Evidence:
+    base: dict[str, Any] = {
+        "id": f"{task_id}-{check}", "task_id": task_id, "run_id": None, "check": check,
+        "command": f"make {check}", "commit_sha": "9ab34c01" * 5, "base_sha": "4f1c2ab9" * 5,
+        "output_tail": f"{check}: 212 passed in 8.31s\n", "output_digest": "", "duration_ms": 8310,
+        "at": ago(minutes=3),
+    }  # fmt: skip
+    return Evidence(**{**base, "exit_code": exit_code, **fields})
+
+
+@dataclass
+class FixedBackend:
+    """The part of `Backend` that the screens read, over dictionaries."""
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    agents: list[Agent] = field(default_factory=list)
+    orchestrators: list[Orchestrator] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    log: list[Event] = field(default_factory=list)
+    pause_state: Pause = field(default_factory=lambda: Pause(False))
+    cost: float = 3.18
+    seq: int = 0
+    reads: list[str] = field(default_factory=list)
+    failure: OctopoidError | None = None
+    """Raised by every call while it is set."""
+    held: asyncio.Event | None = None
+    """Reading tasks waits for it, as a slow store would."""
+    _grown: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def _read(self, what: str) -> None:
+        self.reads.append(what)
+        if self.failure is not None:
+            raise self.failure
+
+    async def emit(self, entity: str, entity_id: str, kind: str = "changed", **fields: Any) -> None:
+        self.seq += 1
+        values: dict[str, Any] = {
+            "from_state": None, "to_state": None, "version": None, "reason": None, "data": {},
+            "actor": "system:scheduler", "at": NOW, **fields,
+        }  # fmt: skip
+        self.log.append(Event(seq=self.seq, entity=entity, entity_id=entity_id, kind=kind, **values))
+        async with self._grown:
+            self._grown.notify_all()
+
+    async def put(self, *tasks: Task) -> None:
+        """Store tasks with a new version, and say so in the log."""
+        for changed in tasks:
+            known = self.tasks.get(changed.id)
+            version = known.version + 1 if known else 1
+            self.tasks[changed.id] = replace(changed, version=version)
+            await self.emit("task", changed.id)
+
+    async def post(self, message: Message) -> None:
+        self.messages = [m for m in self.messages if m.id != message.id] + [message]
+        await self.emit("message", message.id)
+
+    async def fail(self, error: OctopoidError | None) -> None:
+        """Make every call fail, the running watch included; None ends that."""
+        self.failure = error
+        async with self._grown:
+            self._grown.notify_all()
+
+    async def last_seq(self) -> int:
+        self._read("last_seq")
+        return self.seq
+
+    async def watch(self, after: int) -> AsyncIterator[list[Event]]:
+        while True:
+            if self.failure is not None:
+                raise self.failure
+            batch = [event for event in self.log if event.seq > after]
+            if batch:
+                after = batch[-1].seq
+                yield batch
+                continue
+            async with self._grown:
+                await self._grown.wait()
+
+    async def get_task(self, task_id: str) -> Task:
+        self._read(f"get_task {task_id}")
+        if task_id not in self.tasks:
+            raise NotFound(f"no task {task_id!r}")
+        return self.tasks[task_id]
+
+    async def list_tasks(self, wanted: TaskFilter) -> list[Task]:
+        self._read(f"list_tasks {' '.join(sorted(wanted.queues))}".strip())
+        if self.held is not None:
+            await self.held.wait()
+        return [t for t in self.tasks.values() if not wanted.queues or t.queue in wanted.queues]
+
+    async def edit_task(
+        self, task_id: str, patch: TaskPatch, *, actor: Actor, version: int | None = None
+    ) -> Task:
+        self._read(f"edit_task {task_id}")
+        changed = replace(self.tasks[task_id], priority=patch.priority or self.tasks[task_id].priority)
+        await self.put(changed)
+        return self.tasks[task_id]
+
+    async def list_runs(self, *, task_id: str | None = None, live: bool = False) -> list[Run]:
+        self._read("list_runs")
+        return [
+            r for r in self.runs
+            if (task_id is None or r.task_id == task_id) and not (live and r.status is RunStatus.ENDED)
+        ]  # fmt: skip
+
+    async def list_evidence(self, task_id: str) -> list[Evidence]:
+        self._read("list_evidence")
+        return [e for e in self.evidence if e.task_id == task_id]
+
+    async def list_messages(self, task_id: str) -> list[Message]:
+        self._read("list_messages")
+        return [m for m in self.messages if m.conversation_id == task_id]
+
+    async def open_questions(self) -> list[Message]:
+        self._read("open_questions")
+        return [m for m in self.messages if m.open]
+
+    async def list_orchestrators(self) -> list[Orchestrator]:
+        self._read("list_orchestrators")
+        return self.orchestrators
+
+    async def list_agents(self) -> list[Agent]:
+        self._read("list_agents")
+        return self.agents
+
+    async def get_pause(self) -> Pause:
+        self._read("get_pause")
+        return self.pause_state
+
+    async def events(self, *, after: int = 0, limit: int = 500, entity_id: str | None = None) -> list[Event]:
+        self._read("events")
+        found = [e for e in self.log if e.seq > after and entity_id in (None, e.entity_id)]
+        return found[:limit]
+
+    async def cost_since(self, since: datetime) -> float:
+        self._read("cost_since")
+        return self.cost
+
+
+@dataclass
+class FixedDesk:
+    """What a person asks for is kept in `calls`; the data changes as the real desk would change it."""
+
+    backend: FixedBackend = field(default_factory=FixedBackend)
+    actor: Actor = HUMAN
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+    failure: OctopoidError | None = None
+    diffs: Mapping[str, str] = field(default_factory=dict)
+    transcripts: dict[str, list[AgentEvent]] = field(default_factory=dict)
+
+    def _call(self, *what: Any) -> None:
+        self.calls.append(what)
+        if self.failure is not None:
+            raise self.failure
+
+    async def _change(self, task_id: str, **fields: Any) -> Task:
+        await self.backend.put(replace(self.backend.tasks[task_id], **fields))
+        return self.backend.tasks[task_id]
+
+    async def enqueue(self, draft: Any) -> Task:
+        self._call("enqueue", draft)
+        new = task("01newtask00001", draft.title, body=draft.body, priority=draft.priority, role=draft.role)
+        await self.backend.put(new)
+        return self.backend.tasks[new.id]
+
+    async def accept(
+        self, task_id: str, *, by: str | None = None, override: str | None = None, wait: bool = True
+    ) -> Task:
+        self._call("accept", task_id, override)
+        return await self._change(task_id, approved_by="human:ana")
+
+    async def reject(self, task_id: str, reason: str) -> Task:
+        self._call("reject", task_id, reason)
+        return await self._change(task_id, queue=Queue.INCOMING, reason=reason, rejection_count=1)
+
+    async def act(
+        self,
+        task_id: str,
+        action: Action,
+        *,
+        reason: str | None = None,
+        to: Queue | None = None,
+        version: int | None = None,
+    ) -> Task:
+        self._call("act", task_id, action)
+        ends = {
+            Action.CANCEL: Queue.CANCELLED,
+            Action.RETRY: Queue.INCOMING,
+            Action.HOLD: Queue.BACKLOG,
+            Action.ENQUEUE: Queue.INCOMING,
+        }
+        return await self._change(task_id, queue=ends[action], lease_expires_at=None)
+
+    async def answer(self, message_id: str, text: str) -> Message:
+        self._call("answer", message_id, text)
+        asked = next(m for m in self.backend.messages if m.id == message_id)
+        await self.backend.post(replace(asked, answer=text, answered_at=NOW))
+        return asked
+
+    async def note(self, task_id: str, text: str) -> Message:
+        self._call("note", task_id, text)
+        posted = note(f"note-{len(self.calls)}", task_id, text, created_at=NOW)
+        await self.backend.post(posted)
+        return posted
+
+    async def diff(self, task_id: str) -> str:
+        self._call("diff", task_id)
+        return self.diffs.get(task_id, "")
+
+    async def why(self, task_id: str) -> Explanation:
+        self._call("why", task_id)
+        gates = (
+            passed("paused", "the scheduler is not paused"),
+            closed("role", "every implement agent is busy (3 of 3)", NOW + timedelta(minutes=4)),
+            passed("budget", "$3.18 of $20.00 used today"),
+        )
+        return Explanation(task_id, "waits for a free implement agent", gates)
+
+    async def read_events(self, run_id: str, offset: int = 0) -> tuple[list[AgentEvent], int]:
+        found = self.transcripts.get(run_id, [])
+        return found[offset:], len(found)
+
+    async def pause(self, reason: str | None = None) -> None:
+        self._call("pause", reason)
+        self.backend.pause_state = Pause(True, "human:ana", reason, NOW)
+        await self.backend.emit("pause", "pause")
+
+    async def resume(self) -> None:
+        self._call("resume")
+        self.backend.pause_state = Pause(False)
+        await self.backend.emit("pause", "pause")
+
+
+DIFF = """\
+diff --git a/src/cache/store.py b/src/cache/store.py
+index 4f1c2ab..9ab34c0 100644
+--- a/src/cache/store.py
++++ b/src/cache/store.py
+@@ -10,13 +10,17 @@ class Store:
+     def __init__(self, path: Path, limit: int) -> None:
+         self._path = path
+         self._limit = limit
+-        self._items = {}
++        self._items: OrderedDict[str, bytes] = OrderedDict()
++        self._size = 0
+
+     def put(self, key: str, value: bytes) -> None:
+-        self._items[key] = value
++        self._size += len(value) - len(self._items.pop(key, b""))
++        self._items[key] = value
++        while self._size > self._limit:
++            _, evicted = self._items.popitem(last=False)
++            self._size -= len(evicted)
+
+     def get(self, key: str) -> bytes | None:
+         return self._items.get(key)
+diff --git a/tests/test_store.py b/tests/test_store.py
+new file mode 100644
+index 0000000..8d1f3e2
+--- /dev/null
++++ b/tests/test_store.py
+@@ -0,0 +1,8 @@
++from cache.store import Store
++
++
++def test_oldest_entry_is_evicted_first(tmp_path):
++    store = Store(tmp_path, limit=4)
++    store.put("a", b"123")
++    store.put("b", b"456")
++    assert store.get("a") is None
+"""
+
+BODY = """\
+Reads of the cache grow without bound: a long session ends in an out-of-memory kill.
+
+Bound the store by bytes, evict the least recently written entry first, and keep `get` free of locks.
+
+Done when:
+- a test shows that the oldest entry goes first
+- `make test` and `make lint` pass
+"""
+
+
+def transcript(*steps: tuple[str, dict[str, Any]]) -> list[AgentEvent]:
+    return [
+        AgentEvent(ago(minutes=13) + timedelta(seconds=9 * n), kind, data, "out", n + 1)
+        for n, (kind, data) in enumerate(steps)
+    ]
+
+
+def fleet() -> FixedDesk:
+    """A small fleet in the middle of its work."""
+    lease = {"orchestrator_id": MACHINE, "attempt_count": 1}
+    tasks = [
+        task("01kc7m2q9x4hd", "Stream the audit log to the archive bucket", Queue.ESCALATED,
+             priority=Priority.P1, attempt_count=3, reason="three attempts failed: checks: integration",
+             completed_at=None, updated_at=ago(minutes=31)),
+        task("01kc7m2q9x4a1", "Bound the cache by bytes and evict the oldest entry", Queue.PROVISIONAL,
+             priority=Priority.P1, submitted_at=ago(minutes=3), attempt_count=1, body=BODY,
+             head_sha="9ab34c01" * 5, complexity=Complexity.M),
+        task("01kc7m2q9x4a2", "Explain every setting in the reference", Queue.PROVISIONAL,
+             submitted_at=ago(minutes=22), attempt_count=2, rejection_count=1, type=TaskType.DOCS),
+        task("01kc7m2q9x4a3", "Retry uploads with jitter", Queue.PROVISIONAL, submitted_at=ago(minutes=44),
+             attempt_count=1, approved_by="human:ana", approved_at=ago(seconds=12)),
+        task("01kc7m2q9x4b1", "Move sessions to the new token format", Queue.CLAIMED, priority=Priority.P0,
+             claimed_by="impl-1", claimed_at=ago(minutes=14), run_id="run-1",
+             lease_expires_at=NOW + timedelta(minutes=4, seconds=40), **lease),
+        task("01kc7m2q9x4b2", "Choose and wire a rate limiter for the public API", Queue.CLAIMED,
+             priority=Priority.P1, claimed_by="impl-2", claimed_at=ago(minutes=25), run_id="run-2",
+             lease_expires_at=NOW + timedelta(minutes=2, seconds=10), **lease),
+        task("01kc7m2q9x4b3", "Find out why the nightly import is slow", Queue.CLAIMED,
+             claimed_by="impl-3", claimed_at=ago(minutes=2), run_id="run-3",
+             lease_expires_at=NOW + timedelta(seconds=38), **lease),
+        task("01kc7m2q9x4c1", "Paginate the task list by key", priority=Priority.P1, created_at=ago(hours=1)),
+        task("01kc7m2q9x4c2", "Replace the date picker", created_at=ago(minutes=50)),
+        task("01kc7m2q9x4c3", "Drop support for the old config file", priority=Priority.P3,
+             rejection_count=1, reason="kept a reader for the old keys"),
+        task("01kc7m2q9x4d1", "Return 429 with Retry-After", Queue.BLOCKED,
+             blocked_by=("01kc7m2q9x4b2",), reason="waits for 01kc7m2q9x4b2"),
+        task("01kc7m2q9x4d2", "Document the limits of the API", Queue.BLOCKED, type=TaskType.DOCS,
+             blocked_by=("01kc7m2q9x4d1",), reason="waits for 01kc7m2q9x4d1"),
+        task("01kc7m2q9x4e1", "Upgrade the compiler to the next major version", Queue.FAILED,
+             attempt_count=2, reason="checks failed: build", completed_at=ago(hours=2)),
+        task("01kc7m2q9x4f1", "Collect ideas for the settings page", Queue.BACKLOG, priority=Priority.P3),
+        task("01kc7m2q9x4g1", "Add a health endpoint", Queue.DONE, completed_at=ago(hours=3),
+             attempt_count=1, merged_sha="77aa10ff" * 5),
+        task("01kc7m2q9x4g2", "Cache the parsed configuration", Queue.DONE, completed_at=ago(hours=4),
+             attempt_count=1, merged_sha="1c2d3e4f" * 5),
+    ]  # fmt: skip
+    backend = FixedBackend(tasks={t.id: t for t in tasks})
+    backend.runs = [
+        run("run-1", "01kc7m2q9x4b1", "impl-1"),
+        run("run-2", "01kc7m2q9x4b2", "impl-2", status=RunStatus.WAITING, cost_usd=0.88, turns=31,
+            started_at=ago(minutes=25), last_activity_at=ago(minutes=6)),
+        run("run-3", "01kc7m2q9x4b3", "impl-3", cost_usd=0.03, turns=2, tokens_input=900,
+            tokens_output=240, tokens_cache_read=4100, started_at=ago(minutes=2),
+            last_activity_at=ago(seconds=41)),
+        run("run-4", "01kc7m2q9x4a1", "impl-1", status=RunStatus.ENDED, outcome=Outcome.SUBMITTED,
+            reason="1 commit, checks passed", exit_code=0, commits_count=1, started_at=ago(minutes=21),
+            last_activity_at=ago(minutes=4), ended_at=ago(minutes=3), head_sha="9ab34c01" * 5),
+    ]  # fmt: skip
+    backend.agents = [
+        agent("impl-1", AgentStatus.BUSY, task_id="01kc7m2q9x4b1", run_id="run-1", pid=4211),
+        agent("impl-2", AgentStatus.WAITING, task_id="01kc7m2q9x4b2", run_id="run-2", pid=4212),
+        agent("impl-3", AgentStatus.BUSY, task_id="01kc7m2q9x4b3", run_id="run-3", pid=4213),
+        agent("docs-1", AgentStatus.IDLE, role="docs", reason="provisional is full (3 of 3): review first"),
+        agent("review-1", AgentStatus.ERROR, role="review", reason="program 'codex' not found on PATH"),
+    ]
+    backend.orchestrators = [
+        Orchestrator(
+            MACHINE, "home", "laptop", 4100, "active", ago(hours=6), ago(seconds=11), ago(seconds=21)
+        )
+    ]
+    backend.messages = [
+        note("m-1", "01kc7m2q9x4b2", "Prefer something without a new service.", created_at=ago(minutes=24)),
+        question("m-2", "01kc7m2q9x4b2", "Which algorithm should the limiter use? A token bucket allows "
+                 "short bursts; a sliding window is stricter and needs more memory per client.",
+                 "token bucket", "sliding window", "whichever is simpler", run_id="run-2"),
+        question("m-3", "01kc7m2q9x4b1", "May I run `npm install` in the worktree?", "allow once",
+                 "allow for this task", "deny", kind=MessageKind.PERMISSION, run_id="run-1",
+                 sender=Actor(SenderType.WORKER, "impl-1"), created_at=ago(minutes=1)),
+    ]  # fmt: skip
+    backend.evidence = [evidence("01kc7m2q9x4a1", "test"), evidence("01kc7m2q9x4a1", "lint")]
+    backend.evidence.append(evidence("01kc7m2q9x4a2", "links", 1, output_tail="2 dead links\n"))
+    desk = FixedDesk(backend, diffs={"01kc7m2q9x4a1": DIFF, "01kc7m2q9x4a2": DIFF})
+    desk.transcripts["run-4"] = transcript(
+        ("session.started", {"session_ref": "5e1f", "version": "2.0.1", "model": "sonnet"}),
+        ("message", {"role": "assistant", "text": "I will look at the store first."}),
+        ("tool.started", {"tool_id": "t1", "name": "Read", "title": "src/cache/store.py", "input": {}}),
+        ("tool.finished", {"tool_id": "t1", "status": "completed", "output": "class Store: …"}),
+        ("message", {"role": "assistant", "text": "The dictionary is never bounded.\nI will count bytes."}),
+        ("tool.started", {"tool_id": "t2", "name": "Bash", "title": "make test", "input": {}}),
+        ("tool.finished", {"tool_id": "t2", "status": "failed", "output": "1 failed, 211 passed"}),
+        ("usage", {"input": 18400, "output": 5120, "cost_usd": 0.42, "turns": 12}),
+        ("turn.finished", {"outcome": "completed", "text": "Bounded the store by bytes."}),
+        ("exited", {"code": 0}),
+    )
+    return desk
+
+
+def empty() -> FixedDesk:
+    """A project on its first day."""
+    return FixedDesk(FixedBackend(cost=0.0))
