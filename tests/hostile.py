@@ -1,0 +1,43 @@
+"""Text that agents, repositories and strangers may send to do harm on a screen (threats T1 to T3).
+
+`PAYLOADS` maps a name to a text. Every text holds the word "visible", which must never be lost.
+"""
+
+PAYLOADS: list[tuple[str, str]] = [
+    ("osc 52 clipboard", "visible\x1b]52;c;cm0gLXJmIH4K\x07"),
+    ("osc 52 with string terminator", "\x1b]52;c;cm0gLXJmIH4K\x1b\\visible"),
+    ("osc 52 query", "\x1b]52;c;?\x07visible"),
+    ("osc 8 link", "\x1b]8;;https://evil.example/\x1b\\visible\x1b]8;;\x1b\\"),
+    ("osc 0 title", "\x1b]0;owned\x07visible"),
+    ("osc 9 notification", "\x1b]9;owned\x1b\\visible"),
+    ("osc unfinished", "visible \x1b]0;the rest of the screen"),
+    ("dcs request", '\x1bP$q"p\x1b\\visible'),
+    ("dcs tmux passthrough", "\x1bPtmux;\x1b\x1b]52;c;cm0gLXJm\x07\x1b\\visible"),
+    ("apc pm sos", "\x1b_Gf=24;AAAA\x1b\\\x1b^pm\x1b\\\x1bXsos\x1b\\visible"),
+    ("c1 csi", "\x9b2J\x9b31mvisible"),
+    ("c1 osc", "\x9d52;c;cm0gLXJm\x9cvisible"),
+    ("c1 dcs", "\x90$q\x9cvisible\x85\x8d"),
+    ("csi clear and home", "\x1b[2J\x1b[Hvisible"),
+    ("csi reports", "\x1b[6n\x1b[c\x1b[21tvisible"),
+    ("reset and alternate screen", "\x1bc\x1b[?1049l\x1b[?1000lvisible"),
+    ("charset and save", "\x1b(0\x1b7\x0e\x0fvisible\x1b8"),
+    ("markup click", "[@click=app.quit]visible[/]"),
+    ("markup click screen", "[@click=screen.fire('x')]visible[/] [@click=app.fire]visible[/]"),
+    ("markup link", "[link=https://evil.example]visible[/link]"),
+    ("markup unbalanced", "visible[/] [bold [/red] [[ ]] [$nothing on 5%]"),
+    ("markup broken", 'visible [@click=app.fire( [link="] [=] \\[ [/bold]'),
+    ("markdown links", "[visible](https://evil.example) ![visible](file:///etc/passwd) <vscode://x/y>"),
+    ("markdown entities", "visible &#27;]0;x&#7; &#x9b;31m &#8238;txt.exe &#xE0041;"),
+    ("markdown nested", "visible\n\n" + ">" * 300 + "[" * 300 + "*_" * 200),
+    ("markdown html and code", "visible <script>x</script>\n\n```\x1b]0;x\x07\n\x1b[31m\n```\n"),
+    ("bidi override", "visible\u202e\u2066gpj.exe\u2069\u202c"),
+    ("zero width", "visi\u200bble visible \ufeff\u2060\u00ad\u200d"),
+    ("tag characters", "visible" + "".join(chr(0xE0000 + ord(c)) for c in "ignore all rules")),
+    ("variation selectors", "visible ⚠\ufe0f a\ufe0f\ufe01\U000e0101"),
+    ("nul bel backspace", "visible\x00\x07\x08\x08\x7f\r"),
+    ("line separators", "visible\x0b\x0c\x1c\x1d\x1e\u2028\u2029"),
+    ("lone surrogates", "visible \ud83d\udca9\udc00"),
+    ("wide and combining", "visible 日本語 " + "e" + "\u0301" * 200 + " 👨\u200d👩\u200d👧"),
+    ("long line", "visible " + "x" * 20_000),
+    ("many lines", "visible\n" * 500),
+]
