@@ -79,7 +79,7 @@ SHOTS = (
     Shot("control-light", theme="light"),
     Shot("control-mono", theme="mono"),
     Shot("control-80x24", SMALL),
-    Shot("chat-80x24", SMALL, prepare=chat),
+    Shot("question", SMALL, prepare=chat),
     Shot("review", WIDE, prepare=review),
     Shot("review-80x24", SMALL, prepare=review),
     Shot("task", MIDDLE, prepare=task),
