@@ -40,10 +40,6 @@ _HARMFUL: Final = re.compile(
     f"|[{_CONTROL}{_INVISIBLE}]"
 )
 _SUSPECT: Final = re.compile(f"[{_CONTROL}{_INVISIBLE}]")
-_UNFINISHED: Final = re.compile(
-    f"(?:{_STRING_START}{_STRING_BODY}\x1b?|{_CSI_BODY}|\x1b[ -/]{{0,16}}+|\r|[{_SYMBOL}])\\Z"
-)
-_LONGEST_UNFINISHED: Final = 2 * SEQUENCE_LIMIT + 20
 _FOLD: Final = str.maketrans("\n\t", "  ")
 
 
@@ -74,27 +70,3 @@ def clean_line(text: str, limit: int = SEQUENCE_LIMIT) -> str:
     if len(head) > limit or len(text) > 4 * limit:
         return head[: limit - 1] + "…"
     return head
-
-
-class CleanStream:
-    """`clean` for text that arrives in chunks, whose sequences may be cut anywhere.
-
-    The concatenation of all that `feed` and `flush` return is what `clean` makes of the whole. At
-    most `SEQUENCE_LIMIT` and a few characters are held back at a time.
-    """
-
-    def __init__(self) -> None:
-        self._held = ""
-
-    def feed(self, chunk: str) -> str:
-        """Clean everything up to a sequence that the next chunk may complete."""
-        text = self._held + chunk
-        unfinished = _UNFINISHED.search(text, max(0, len(text) - _LONGEST_UNFINISHED))
-        end = len(text) if unfinished is None else unfinished.start()
-        self._held = text[end:]
-        return clean(text[:end])
-
-    def flush(self) -> str:
-        """Clean what is held back, at the end of the text."""
-        text, self._held = self._held, ""
-        return clean(text)

@@ -42,6 +42,8 @@ class Context:
     owns_scheduler: bool = False
     live: bool = True
     """Whether the backend answers."""
+    undo: str = ""
+    """What the undo would take back; empty when nothing can be."""
 
     @property
     def targets(self) -> tuple[Task, ...]:
@@ -140,6 +142,10 @@ def can_lower(context: Context) -> str | None:
     return f"{context.task.id} is P3 already" if context.task.priority is Priority.P3 else None
 
 
+def undoable(context: Context) -> str | None:
+    return None if context.undo else "nothing was moved or cancelled that could be taken back"
+
+
 def unavailable_offline(context: Context) -> str | None:
     return None if context.live else "the store does not answer"
 
@@ -177,6 +183,8 @@ ACTIONS: tuple[Action, ...] = (
            _LISTS, can_raise),
     Action("task.lower", "Lower priority", "Tasks", ("minus",), "lower_priority", "Towards P3",
            _LISTS, can_lower),
+    Action("task.undo", "Undo", "Tasks", ("u",), "undo",
+           "Take back the last move, cancel or retry, of one task or of many", _CONTROL, undoable),
     Action("task.note", "Add a note for the agent", "Tasks", ("m",), "note", "The next prompt carries it",
            applies=has_task),
     Action("task.copy", "Copy task id", "Tasks", ("y",), "copy_id", "To the clipboard", applies=has_task),

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
+from textual.events import Event, Key
+from textual.worker import Worker
 
 from backend.clock import Clock
 from backend.errors import OctopoidError
+from backend.interface import Backend
 from octopoid_tui.driver import OctopoidDriver
 from octopoid_tui.feed import Feed, FeedState, FeedStatus
 from octopoid_tui.host import LOG, Host, Severity, begin
@@ -25,9 +28,12 @@ from octopoid_tui.screens.base import FleetScreen
 from octopoid_tui.screens.control.screen import ControlScreen
 from octopoid_tui.snapshot import Snapshot
 from octopoid_tui.themes import THEMES, theme_name
+from octopoid_tui.typeahead import KeyDone, Typeahead
 
 if TYPE_CHECKING:
     from textual.command import Provider
+
+NOTICES_EVERY = 2.0  # seconds, as the scheduler looks at its files
 
 Keymap = Mapping[str, str | tuple[str, ...]]
 
@@ -41,9 +47,10 @@ def _palette() -> type[Provider]:
 class OctopoidApp(Host):
     """The screen over one project.
 
-    A scheduler given here is started after the first paint, runs as long as the app, and is stopped with
-    it; agents live on. `on_ready` is awaited after the first paint too, for whatever else the caller wants
-    to start: it must not block.
+    The desk and the scheduler are given here, or to `follow` and `work_with` once they are there: the first
+    paint waits for neither. The scheduler is started after the first paint, runs as long as the app, and is
+    stopped with it; agents live on. `on_ready` is awaited after the first paint too, for whatever else the
+    caller wants to start: it must not block.
     """
 
     TITLE = "octopoid"
@@ -58,7 +65,7 @@ class OctopoidApp(Host):
 
     def __init__(
         self,
-        desk: DeskPort,
+        desk: DeskPort | None = None,
         *,
         scheduler: SchedulerPort | None = None,
         mode: str = "local",
@@ -82,10 +89,10 @@ class OctopoidApp(Host):
         )
         self._on_ready = on_ready
         self._notifier = Notifier(self.flash, self.bell if bell else lambda: None)
-        self._feed = Feed(
-            desk.backend, publish=self._publish, report=self._report, mode=mode, clock=self.clock
-        )
+        self._feed: Feed | None = None
         self._scheduling: asyncio.Task[None] | None = None
+        self._typeahead = Typeahead(self, super().on_event)
+        self._noticing: Worker[None] | None = None
         self.animation_level = "none"
         for ours in THEMES:
             self.register_theme(ours)
@@ -104,20 +111,37 @@ class OctopoidApp(Host):
         self.call_after_refresh(self._after_first_paint)
 
     async def _after_first_paint(self) -> None:
-        gc.collect()
         gc.freeze()
         gc.enable()
         self.set_interval(1.0, self._tick)
-        begin(self, self._feed.run, "Follow the store", "feed", exclusive=False)
+        if self._desk is not None:
+            self.follow(self._desk.backend)
+            self.work_with(self._desk, self.scheduler)
         if self._on_ready is not None:
             self.start(partial(self._await_ready, self._on_ready), "Start")
-        if self.scheduler is not None:
-            self._scheduling = asyncio.create_task(self._schedule(self.scheduler))
         for problem in self._keymap_problems:
             self.flash(problem, "warning")
 
     async def _await_ready(self, on_ready: Callable[[], Awaitable[None]]) -> None:
         await on_ready()
+
+    def follow(self, backend: Backend) -> None:
+        """Show what is in this store from now on."""
+        self._feed = Feed(
+            backend,
+            publish=self._publish,
+            report=self._report,
+            mode=self.picture.snapshot.mode,
+            clock=self.clock,
+        )
+        begin(self, self._feed.run, "Follow the store", "feed", exclusive=False)
+
+    def work_with(self, desk: DeskPort, scheduler: SchedulerPort | None) -> None:
+        """Do from now on what a person asks for, and run the scheduler, if this process has it."""
+        self._desk, self.scheduler = desk, scheduler
+        self.show(scheduler_since=self.now() if scheduler is not None else None)
+        if scheduler is not None and self.is_running:
+            self._scheduling = asyncio.create_task(self._schedule(scheduler))
 
     async def _schedule(self, scheduler: SchedulerPort) -> None:
         """Run the scheduler; when it ends while the screen is open, that must be seen."""
@@ -127,8 +151,10 @@ class OctopoidApp(Host):
         except Exception as error:
             LOG.error("the scheduler failed", exc_info=error)
             problem = str(error) if isinstance(error, OctopoidError) else f"{type(error).__name__}: {error}"
+            self.show(scheduler_since=None)
             self.flash(f"the scheduler has failed, nothing new starts: {problem}", "error")
         else:
+            self.show(scheduler_since=None)
             self.flash("the scheduler has stopped: nothing new starts", "warning")
 
     async def on_unmount(self) -> None:
@@ -146,6 +172,15 @@ class OctopoidApp(Host):
         else:
             self.exit()
 
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key) and not event.is_forwarded:
+            await self._typeahead.take(event)
+        else:
+            await super().on_event(event)
+
+    async def on_key_done(self, event: KeyDone) -> None:
+        await self._typeahead.done()
+
     # What the feed brings
 
     def _publish(self, snapshot: Snapshot) -> None:
@@ -161,6 +196,22 @@ class OctopoidApp(Host):
     def _tick(self) -> None:
         """The one timer of all ages; nothing is painted but what then reads differently."""
         self.show(now=self.now())
+        if self._noticing is None and self._desk is not None:
+            self._noticing = begin(self, self._watch_notices, "Watch the configuration", "notices")
+
+    async def _watch_notices(self) -> None:
+        """Show lasting problems while they last; on a screen that has no place for them, say them once."""
+        from scheduler.notices import job_notices
+
+        while True:
+            jobs = self.scheduler.jobs.values() if self.scheduler is not None else ()
+            found = (*job_notices(jobs), *await self.desk.notices())
+            new = [notice for notice in found if notice not in self.picture.notices]
+            if found != self.picture.notices:
+                self.show(notices=found)
+            if new and not isinstance(self.screen, ControlScreen):
+                self.flash(new[0].text, "error" if new[0].error else "warning")
+            await asyncio.sleep(NOTICES_EVERY)
 
     def go_to_task(self, task_id: str) -> None:
         while len(self.screen_stack) > 1:
@@ -170,7 +221,8 @@ class OctopoidApp(Host):
             control.go_to_task(task_id)
 
     def refresh_feed(self) -> None:
-        self._feed.retry_now()
+        if self._feed is not None:
+            self._feed.retry_now()
         self.flash("reading everything again")
 
     def flash(self, text: str, severity: Severity = "information") -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from textual.app import App
 from textual.dom import DOMNode
@@ -18,10 +18,14 @@ from textual.worker import Worker, WorkerState
 
 from backend.clean import clean_line
 from backend.clock import Clock, SystemClock, from_ms
-from backend.errors import OctopoidError
+from backend.errors import OctopoidError, Refused
+from backend.interface import Action
 from octopoid_tui.feed import FeedState, FeedStatus
 from octopoid_tui.ports import DeskPort, SchedulerPort
 from octopoid_tui.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from octopoid_tui.ports import Notice
 
 LOG = logging.getLogger("octopoid.screen")
 
@@ -40,6 +44,11 @@ class Picture:
     busy: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Task id to what is being done to it, until the store confirms it."""
     lease_span: timedelta = timedelta(minutes=5)
+    notices: tuple[Notice, ...] = ()
+    """What stays wrong until somebody does something about it."""
+
+    scheduler_since: datetime | None = None
+    """Since when this process starts a scheduler, or may; None when it has none, or it has ended."""
 
     @property
     def loaded(self) -> bool:
@@ -51,6 +60,15 @@ class Flash:
     at: datetime
     text: str
     severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """How the last thing done to tasks is taken back."""
+
+    what: str
+    steps: tuple[tuple[str, tuple[Action, ...]], ...]
+    """For each task, the actions that bring it back to where it was."""
 
 
 def begin(node: DOMNode, work: Work, name: str, group: str, *, exclusive: bool = True) -> Worker[None]:
@@ -68,7 +86,7 @@ class Host(App[None], inherit_bindings=False):
 
     def __init__(
         self,
-        desk: DeskPort,
+        desk: DeskPort | None = None,
         *,
         scheduler: SchedulerPort | None = None,
         mode: str = "local",
@@ -79,17 +97,33 @@ class Host(App[None], inherit_bindings=False):
     ) -> None:
         super().__init__()
         self.zone = zone
-        self.desk = desk
+        self._desk = desk
         self.scheduler = scheduler
         self.clock = clock or SystemClock()
         self.user_keymap: Mapping[str, str] = keymap or {}
         self.drafts: dict[str, str] = {}
         """What was typed and not sent, by what it was for."""
+        self.undo: Undo | None = None
         self.flashes: deque[Flash] = deque(maxlen=FLASHES_KEPT)
         self.picture = Picture(
-            Snapshot(mode=mode), FeedState(FeedStatus.LOADING, self.now()), self.now(), lease_span=lease_span
+            Snapshot(mode=mode),
+            FeedState(FeedStatus.LOADING, self.now()),
+            self.now(),
+            lease_span=lease_span,
+            scheduler_since=self.now() if desk is None else None,
         )
         self.pictures: Signal[Picture] = Signal(self, "pictures")
+
+    @property
+    def desk(self) -> DeskPort:
+        """What a person can ask for.
+
+        Raises:
+            Refused: the store is not open yet.
+        """
+        if self._desk is None:
+            raise Refused("the store is being opened", "try again in a moment")
+        return self._desk
 
     def now(self) -> datetime:
         return from_ms(self.clock.now_ms())

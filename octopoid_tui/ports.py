@@ -6,7 +6,6 @@ The screens know only these, so that they run the same over the real desk and ov
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from backend.interface import Action, Backend
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from scheduler.admission.verdict import Explanation as Explanation
     from scheduler.agents.events import AgentEvent as AgentEvent
     from scheduler.desk import TaskDraft as TaskDraft
+    from scheduler.jobs import JobHealth as JobHealth
+    from scheduler.notices import Notice as Notice
 
 
 class DeskPort(Protocol):
@@ -59,28 +60,14 @@ class DeskPort(Protocol):
 
     async def note(self, task_id: str, text: str) -> Message: ...
 
-
-class JobPort(Protocol):
-    """One of the scheduler's jobs: when it last worked, and what it last failed with."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def last_ok(self) -> datetime | None: ...
-
-    @property
-    def last_error(self) -> str | None: ...
-
-    @property
-    def failures(self) -> int: ...
+    async def notices(self) -> tuple[Notice, ...]: ...
 
 
 class SchedulerPort(Protocol):
     """The scheduler when it runs inside this process."""
 
     @property
-    def jobs(self) -> Mapping[str, JobPort]: ...
+    def jobs(self) -> Mapping[str, JobHealth]: ...
 
     async def start(self) -> None: ...
 

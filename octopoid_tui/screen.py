@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+from contextlib import AsyncExitStack
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
+from backend.errors import OctopoidError
 from octopoid_tui.app import OctopoidApp
-from octopoid_tui.cli.logfile import NAME, close_log, open_log
 from octopoid_tui.cli.session import lasting_store, person, refuse_inside_run
-from scheduler.desk import Desk
-from scheduler.loop import Scheduler
 from scheduler.project import Project
 
 GUEST_LOG = "screen.log"
@@ -35,7 +35,7 @@ def show(start: Path, *, banner: str | None = None) -> int:
         ConfigError: its configuration is not valid.
         StoreBusy, StoreBroken: its store cannot be reached.
     """
-    # Nothing made on the way to the first paint is garbage; the app collects and goes on from there.
+    # Nothing made on the way to the first paint is garbage; the app goes on with collecting from there.
     gc.disable()
     try:
         return asyncio.run(_show(Project.open(start), banner))
@@ -45,32 +45,51 @@ def show(start: Path, *, banner: str | None = None) -> int:
 
 async def _show(project: Project, banner: str | None) -> int:
     refuse_inside_run(project)
-    # Serving imports a web framework: that waits until the screen is painted.
-    async with await lasting_store(project, "screen") as opened:
-        open_log(project.layout.logs, file=NAME if opened.owned else GUEST_LOG)
+    config = project.config
+    errors: list[Exception] = []
 
-        async def ready() -> None:
+    async def ready() -> None:
+        try:
+            await _begin(app, project, parts)
+        except (OctopoidError, OSError) as error:
+            errors.append(error)
+            app.exit(return_code=1)
+        else:
             if banner is not None:
                 app.flash(banner)
-            await opened.start_serving()
 
-        config = project.config
-        scheduler = Scheduler(opened.backend, project) if opened.owned else None
-        fleet = scheduler.fleet if scheduler is not None else None
-        app = OctopoidApp(
-            Desk(opened.backend, project, actor=person(), fleet=fleet),
-            scheduler=scheduler,
-            mode=config.mode,
-            theme=config.theme,
-            keymap=config.keys,
-            lease_span=timedelta(seconds=config.leases.seconds),
-            bell=config.notify.bell,
-            on_ready=ready,
-        )
-        try:
-            return await _run(app)
-        finally:
-            close_log()
+    app = OctopoidApp(
+        mode=config.mode,
+        theme=config.theme,
+        keymap=config.keys,
+        lease_span=timedelta(seconds=config.leases.seconds),
+        bell=config.notify.bell,
+        on_ready=ready,
+    )
+    async with AsyncExitStack() as parts:
+        status = await _run(app)
+    if errors:
+        raise errors[0]
+    return status
+
+
+async def _begin(app: OctopoidApp, project: Project, parts: AsyncExitStack) -> None:
+    """Open the store and begin to work, behind a screen that is painted already."""
+    from octopoid_tui.cli.logfile import NAME, close_log, open_log
+
+    opened = await parts.enter_async_context(await lasting_store(project, "screen"))
+    parts.callback(close_log)
+    open_log(project.layout.logs, file=NAME if opened.owned else GUEST_LOG)
+    app.follow(opened.backend)
+    # What git and the agents need takes as long to import as the screen itself.
+    await asyncio.to_thread(import_module, "scheduler.loop")
+    from scheduler.desk import Desk
+    from scheduler.loop import Scheduler
+
+    scheduler = Scheduler(opened.backend, project) if opened.owned else None
+    fleet = scheduler.fleet if scheduler is not None else None
+    app.work_with(Desk(opened.backend, project, actor=person(), fleet=fleet), scheduler)
+    await opened.start_serving()
 
 
 async def _run(app: OctopoidApp) -> int:

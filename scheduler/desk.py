@@ -31,6 +31,7 @@ from backend.model import (
     Priority,
     Queue,
     Task,
+    TaskFilter,
     TaskType,
 )
 from scheduler.admission.explain import explain
@@ -40,7 +41,9 @@ from scheduler.agents.events import AgentEvent, decode
 from scheduler.fleet import Fleet
 from scheduler.git import facts
 from scheduler.git.hub import Hub
+from scheduler.git.overlap import clashes
 from scheduler.git.target import pull_command
+from scheduler.notices import Notice, Waiting, config_notices
 from scheduler.pipeline.accept import Acceptor, ready_to_merge
 from scheduler.pipeline.checks import Checks, missing
 from scheduler.pipeline.deliver import waiting_branches
@@ -80,6 +83,12 @@ class TaskDraft:
     metadata: Json = field(default_factory=dict)
 
 
+class NotPassed(Refused):
+    """The work lacks a pass of a check that is required; a reason may override that."""
+
+    slug = "not-passed"
+
+
 class Desk:
     """One person's way to one project. Its methods raise `OctopoidError`s that say what to do."""
 
@@ -99,6 +108,7 @@ class Desk:
         self._clock = clock or SystemClock()
         self._fleet = fleet
         self._hub: Hub | None = None
+        self._waiting: Waiting | None = None
 
     # Queueing
 
@@ -195,7 +205,8 @@ class Desk:
             wait: return when the task is done, or has left the way to it; otherwise at once.
 
         Raises:
-            Refused: not to be accepted now: wrong state, checks not passed, or it does not merge.
+            NotPassed: required checks failed or are missing, and nothing overrides them.
+            Refused: not to be accepted now: wrong state, or it does not merge.
         """
         actor = replace(self.actor, id=check_id(by, "name")) if by else self.actor
         task = await self.backend.get_task(task_id)
@@ -219,7 +230,7 @@ class Desk:
         evidence = await self.backend.list_evidence(task.id)
         lacking = missing(self.project.config.checks, evidence, task.head_sha)
         if lacking:
-            raise Refused(
+            raise NotPassed(
                 f"task {task.id} has not passed: {', '.join(lacking)}",
                 "reject it, or accept it with --override and a reason",
                 tuple(f"check {name!r} has no pass on {task.head_sha[:12]}" for name in lacking),
@@ -307,8 +318,37 @@ class Desk:
         )
         cost = sum(run.cost_usd or 0.0 for run in await self.backend.list_runs(task_id=task.id))
         said = explain(world, task, cost)
-        waits = await self._waits(task) if task.queue is Queue.DONE else None
-        return said if waits is None else replace(said, summary=f"{said.summary}; {waits}")
+        more = await self._more(task)
+        return said if more is None else replace(said, summary=f"{said.summary}; {more}")
+
+    async def _more(self, task: Task) -> str | None:
+        """What else is to be known of a task in its state."""
+        if task.queue is Queue.DONE:
+            return await self._waits(task)
+        if task.queue is Queue.CLAIMED:
+            for one in await self.backend.open_questions():
+                if one.conversation_id == task.id:
+                    return f"it asks you: {clean(one.body, newlines=False)} (octopoid answer {one.id} TEXT)"
+            return None
+        return await self._clashes(task)
+
+    async def _clashes(self, task: Task) -> str | None:
+        """Which other work that waits for review conflicts with this task's."""
+        if task.queue is not Queue.PROVISIONAL or task.head_sha is None:
+            return None
+        waiting = await self.backend.list_tasks(TaskFilter(queues=frozenset({Queue.PROVISIONAL})))
+        others = {
+            other.id: other.head_sha
+            for other in waiting
+            if other.id != task.id and other.head_sha and other.base_branch == task.base_branch
+        }
+        found = await asyncio.to_thread(clashes, await self._open_hub(), task.head_sha, others)
+        said = [f"{other} in {', '.join(paths)}" for other, paths in found.items()]
+        return (
+            f"it conflicts with {'; '.join(said)}: accept one, and an agent resolves the other"
+            if said
+            else None
+        )
 
     async def _slot_errors(self) -> dict[str, str]:
         """What this machine's scheduler last said of agents that cannot start."""
@@ -325,6 +365,16 @@ class Desk:
             return None
         command = pull_command(hub, str(self.project.repo), task.base_branch)
         return f"it waits to be brought into {task.base_branch}. To take it now: {command}"
+
+    async def notices(self) -> tuple[Notice, ...]:
+        """What is wrong with the project's configuration now, and what work waits for a clean checkout."""
+        if self._fleet is None:
+            # Where a scheduler runs in this process, it is the one that reads changed files.
+            await asyncio.to_thread(self.project.refresh)
+        if self._waiting is None and self.project.layout.hub.is_dir():
+            self._waiting = Waiting(await self._open_hub(), self.project.repo)
+        waiting = () if self._waiting is None else await asyncio.to_thread(self._waiting.look)
+        return (*config_notices(self.project), *waiting)
 
     async def status(self) -> Json:
         """Everything `octopoid status --json` says."""

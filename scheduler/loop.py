@@ -67,6 +67,7 @@ class Scheduler:
         self._fleet = self.fleet = Fleet()
         self._jobs = Jobs(self._clock)
         self._woken = asyncio.Event()
+        self._live = asyncio.Event()
         self._stopping = False
         self._background = Background(self._woken.set)
         self._helpers: list[asyncio.Task[None]] = []
@@ -104,10 +105,11 @@ class Scheduler:
         await backend.register(project.cluster, project.machine_id, pid=os.getpid())
         await asyncio.to_thread(sweep, hub, project.layout.worktrees)
         await Recovery(backend, project, self._fleet, clock).recover()
+        self._note_live()
         self._seq = await backend.last_seq()
         self._helpers = [
             self._helper("watch", lambda: REPEAT_AFTER_S, self._watch),
-            self._helper("follow", lambda: FOLLOW_EVERY_S, self._attendant.look),
+            self._helper("follow", lambda: FOLLOW_EVERY_S, self._follow),
             self._helper("heartbeat", lambda: project.config.leases.heartbeat_seconds, self._heartbeat),
             self._helper("configuration", lambda: CONFIGURATION_EVERY_S, self._reload),
             self._helper("deliver", lambda: DELIVER_EVERY_S, self._deliverer.deliver),
@@ -127,6 +129,7 @@ class Scheduler:
         await self._background.drain()
         await self._cycle(start=False)
         await self._background.drain()
+        await self._jobs.run("deliver", self._deliverer.deliver)
 
     async def run_until_idle(self) -> str:
         """Work until nothing can go on without a person.
@@ -137,6 +140,7 @@ class Scheduler:
         while not self._stopping:
             await self._cycle()
             if self._idle():
+                await self._jobs.run("deliver", self._deliverer.deliver)
                 return await self._what_is_left()
             await self._rest()
         return "it was stopped"
@@ -166,6 +170,7 @@ class Scheduler:
 
     async def _cycle(self, *, start: bool = True) -> None:
         self._woken.clear()
+        self._note_live()
         jobs = self._jobs
         await jobs.run("answers", self._attendant.deliver)
         await jobs.run("take back", self._attendant.end_what_must_end)
@@ -175,6 +180,18 @@ class Scheduler:
             await jobs.run("dispatch", self._dispatcher.dispatch)
         await jobs.run("report", self._dispatcher.report)
         await jobs.run("presence", self._presence)
+
+    def _note_live(self) -> None:
+        """Every start and every end of a run is followed by a cycle, which comes by here."""
+        if self._fleet.following:
+            self._live.set()
+        else:
+            self._live.clear()
+
+    async def _follow(self) -> None:
+        """Look at the live runs; while there are none, sleep."""
+        await self._live.wait()
+        await self._attendant.look()
 
     async def _presence(self) -> None:
         now = from_ms(self._clock.now_ms())

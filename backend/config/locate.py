@@ -100,16 +100,6 @@ class Layout:
         """Programs that agents find on their PATH."""
         return self.root / "bin"
 
-    @property
-    def rescue(self) -> Path:
-        """What was saved of work trees before they were removed."""
-        return self.root / "rescue"
-
-    @property
-    def trash(self) -> Path:
-        """What is about to be deleted: renamed into here first."""
-        return self.root / "trash"
-
     def socket(self, environ: Mapping[str, str] | None = None) -> Path:
         """The owner's UNIX socket; in the user's runtime folder where the path would be too long."""
         near = self.root / "octopoid.sock"

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib import import_module, metadata
@@ -17,7 +14,8 @@ from typer.core import TyperGroup
 
 from backend.errors import EXIT_USAGE, OctopoidError
 from octopoid_tui.cli.commands import BY_NAME, COMMANDS
-from octopoid_tui.cli.output import DEBUG_VARIABLE, error_lines, warn
+from octopoid_tui.cli.failures import escape_unprintable, report
+from octopoid_tui.cli.output import warn
 
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
@@ -75,21 +73,8 @@ def expected_errors() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
-    except OctopoidError as error:
-        if os.environ.get(DEBUG_VARIABLE) == "1":
-            traceback.print_exc()
-        warn(error_lines(error))
-        raise typer.Exit(error.exit_status) from None
-    except OSError as error:
-        if error.errno != errno.EPIPE:
-            if os.environ.get(DEBUG_VARIABLE) == "1":
-                traceback.print_exc()
-            warn(f"octopoid: {error}")
-            raise typer.Exit(1) from None
-        # The reader has seen enough. What is still buffered must not fail again at the interpreter's end.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
+    except (OctopoidError, OSError) as error:
+        raise typer.Exit(report(error)) from None
 
 
 def _version(wanted: bool) -> None:
@@ -120,23 +105,17 @@ def root(
 ) -> None:
     if ctx.invoked_subcommand is not None:
         return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        warn(
-            "octopoid: the screen needs a terminal: use `octopoid run` to run the scheduler, "
-            "`octopoid status` to see what happens"
-        )
-        raise typer.Exit(EXIT_USAGE)
-    from octopoid_tui.screen import open_screen
-
-    raise typer.Exit(open_screen())
+    # On a terminal this opens the screen, which the entry point does without coming here.
+    warn(
+        "octopoid: the screen needs a terminal: use `octopoid run` to run the scheduler, "
+        "`octopoid status` to see what happens"
+    )
+    raise typer.Exit(EXIT_USAGE)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        # A character that the terminal's encoding lacks is shown escaped instead of ending the command.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    escape_unprintable()
     try:
         typer.main.get_command(app).main(args=list(arguments), prog_name="octopoid")
     except SystemExit as ended:

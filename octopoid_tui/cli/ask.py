@@ -48,7 +48,15 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--option", action="append", default=[], metavar="X", help="an answer to choose from"
     )
-    options.add_argument("--default", metavar="X", help="the answer you would go on with")
+    options.add_argument(
+        "--default", metavar="X", help="the answer you would go on with; with --deadline, it is given"
+    )
+    options.add_argument(
+        "--deadline",
+        type=_seconds,
+        metavar="S",
+        help="seconds after which --default is the answer, if nobody has answered",
+    )
     options.add_argument(
         "--timeout", type=_seconds, metavar="S", help="seconds to wait; without it, for ever"
     )
@@ -84,6 +92,8 @@ def ask(arguments: Sequence[str]) -> int:
 def _ask(options: argparse.Namespace) -> str:
     if (options.question is None) == (options.wait is None):
         raise BadInput("give either a QUESTION or --wait ID", "see: octopoid ask --help")
+    if options.deadline is not None and not (options.default or "").strip():
+        raise BadInput("--deadline needs a --default", "say which answer holds when nobody gives one")
     run_dir = _run_dir()
     if options.wait is not None:
         request_id = check_id(options.wait, "question id")
@@ -164,6 +174,7 @@ def _post(outbox: Path, request_id: str, question: str, options: argparse.Namesp
         "question": question,
         "options": options.option,
         "default": options.default,
+        "deadline_s": options.deadline,
         "at": to_iso(datetime.now(UTC)),
     }
     with contextlib.suppress(FileNotFoundError):

@@ -36,7 +36,8 @@ def say_json(value: Any) -> None:
 
 def error_lines(error: OctopoidError) -> str:
     """An error as a person reads it: the sentence with its next step, then the further reasons."""
-    return "\n".join([f"octopoid: {error}", *(f"  - {detail}" for detail in error.details)])
+    said = str(error)
+    return "\n".join([f"octopoid: {said}", *(f"  - {d}" for d in error.details if d not in said)])
 
 
 def width(text: str) -> int:

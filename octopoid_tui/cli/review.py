@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from octopoid_tui.cli import render
 from octopoid_tui.cli.output import BOLD, GREEN, RED, Style, say, say_json, say_styled, warn
 from octopoid_tui.cli.session import Session, run_session
 from octopoid_tui.cli.tasks import JsonFlag, TaskId
+
+if TYPE_CHECKING:
+    from scheduler.notices import Notice
 
 
 def diff(task_id: TaskId) -> None:
@@ -58,10 +61,13 @@ def accept(
     if override is not None and not override.strip():
         raise BadInput("--override needs a reason", "say why the work is good without passed checks")
 
-    async def work(session: Session) -> Task:
-        return await session.desk.accept(task_id, by=by, override=override, wait=wait)
+    async def work(session: Session) -> tuple[Task, tuple[Notice, ...]]:
+        task = await session.desk.accept(task_id, by=by, override=override, wait=wait)
+        return task, await session.desk.notices()
 
-    task = run_session(work, writes=True)
+    task, notices = run_session(work, writes=True)
+    for notice in notices:
+        warn(f"note: {notice.text}")
     if as_json:
         say_json(render.task_fields(task))
     elif task.queue is Queue.DONE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,9 +21,13 @@ from octopoid_tui.cli.output import (
     say_json,
     say_styled,
     span,
+    warn,
 )
 from octopoid_tui.cli.session import Session, run_session
 from octopoid_tui.cli.tasks import JsonFlag
+
+if TYPE_CHECKING:
+    from scheduler.notices import Notice
 
 AGENT_COLOURS = {"busy": GREEN, "waiting": YELLOW, "error": RED, "offline": RED, "idle": DIM}
 
@@ -31,10 +35,12 @@ AGENT_COLOURS = {"busy": GREEN, "waiting": YELLOW, "error": RED, "offline": RED,
 def status(as_json: JsonFlag = False) -> None:
     """Show what runs, what waits for you and what is stuck."""
 
-    async def work(session: Session) -> Json:
-        return await session.desk.status()
+    async def work(session: Session) -> tuple[Json, tuple[Notice, ...]]:
+        return await session.desk.status(), await session.desk.notices()
 
-    found = run_session(work)
+    found, notices = run_session(work)
+    for notice in notices:
+        warn(f"note: {notice.text}")
     if as_json:
         say_json(found)
     else:

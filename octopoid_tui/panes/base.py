@@ -48,6 +48,7 @@ class Pane(Vertical):
     def __init__(self) -> None:
         super().__init__(id=f"pane-{self.KEY}", classes="pane")
         self._count: int | str = 0
+        self._heading = ""
 
     @property
     def title(self) -> str:
@@ -60,7 +61,11 @@ class Pane(Vertical):
     def set_count(self, count: int | str) -> None:
         self._count = count
         # The focused pane is told by a sign, not by its colour alone.
-        self.border_title = Content(f" {'▸ ' if self.has_focus_within else ''}{self.title} ")
+        heading = f" {'▸ ' if self.has_focus_within else ''}{self.title} "
+        if heading != self._heading:
+            # Setting a title paints the whole pane again, be it the same or not.
+            self._heading = heading
+            self.border_title = Content(heading)
 
     def show(self, picture: Picture) -> None:
         """Show the part of the picture that is this pane's."""

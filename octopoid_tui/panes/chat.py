@@ -25,6 +25,7 @@ from octopoid_tui.widgets.chat_list import ChatList
 from octopoid_tui.widgets.chat_message import ChatMessage, MessageTone
 from octopoid_tui.widgets.grid import Grid
 from octopoid_tui.widgets.grid_model import Column, Row
+from octopoid_tui.widgets.line_input import LineInput
 
 COLUMNS = (
     Column("kind", "Asks", 12),
@@ -72,33 +73,35 @@ class ChatPane(Pane):
     def __init__(self) -> None:
         super().__init__()
         self._questions: tuple[Question, ...] = ()
+        self._sent: set[str] = set()
+        """Questions answered here, until the store says so too: the next answer is for the next question."""
         self._task_id: str | None = None
         self._shown_task: str | None = None
         self._messages_seq = -1
         self._pinned = False
         self._options: tuple[str, ...] | None = None
+        self._title = ""
 
     def compose(self) -> ComposeResult:
         yield Grid(COLUMNS, id="questions")
         yield Static("", id="conversation-title", markup=False)
         yield ChatList(id="conversation")
         yield Static("", id="options", markup=False)
-        field = Input(id="answer", compact=True)
-        field.cursor_blink = False
-        yield field
+        yield LineInput(self._submit, id="answer")
 
     # What is shown
 
     def show(self, picture: Picture) -> None:
         snapshot = picture.snapshot
-        self._questions = snapshot.questions
+        self._sent &= {q.message.id for q in snapshot.questions}
+        self._questions = tuple(q for q in snapshot.questions if q.message.id not in self._sent)
         self.questions.stale = picture.feed.status == "stale"
         self.questions.set_placeholder(
             *(("empty", "No open questions.") if picture.loaded else ("loading", "Reading the questions"))
         )
-        self.questions.set_rows([row(q, picture) for q in snapshot.questions])
-        self.questions.styles.height = 1 + min(QUESTIONS_SHOWN, len(snapshot.questions) or EMPTY_LINES)
-        self.set_count(f"{len(snapshot.questions)} open" if snapshot.questions else 0)
+        self.questions.set_rows([row(q, picture) for q in self._questions])
+        self.questions.styles.height = 1 + min(QUESTIONS_SHOWN, len(self._questions) or EMPTY_LINES)
+        self.set_count(f"{len(self._questions)} open" if self._questions else 0)
         if not self._pinned:
             self._follow_cursor()
         if snapshot.messages_seq != self._messages_seq:
@@ -132,16 +135,23 @@ class ChatPane(Pane):
             begin(self, partial(self._fill, task_id, messages), "Show the conversation", "fill")
 
     def focus_list(self) -> None:
-        (self.questions if self._questions else self.conversation).focus()
+        self.screen.set_focus(self.questions if self._questions else self.conversation)
 
     def focus_input(self) -> None:
-        self.input.focus()
+        self.screen.set_focus(self.input)
 
-    def sent(self, task_id: str) -> None:
-        """What was written has been stored: only now may the line forget it."""
-        self.app.drafts.pop(f"chat:{task_id}", None)
+    def give_back(self, task_id: str, question: Message | None, text: str) -> None:
+        """What was written has not been stored: it is there to be sent again, before what came after it."""
+        if question is not None:
+            self._sent.discard(question.id)
+            self.show(self.app.picture)
+            if not self.input.value and self.questions.move_to(question.id):
+                self._switch(task_id)
+        key = f"chat:{task_id}"
+        since = self.input.value if task_id == self._task_id else self.app.drafts.get(key, "")
+        self.app.drafts[key] = f"{text} {since}".rstrip()
         if task_id == self._task_id:
-            self.input.value = ""
+            self.input.value = self.app.drafts[key]
 
     async def _fill(self, task_id: str, messages: Sequence[Message]) -> None:
         now = self.app.picture.now
@@ -181,7 +191,9 @@ class ChatPane(Pane):
     def _show_prompt(self) -> None:
         question, task = self.question, self._subject
         title = f"{task.id}  {task.title}" if task else self._task_id or ""
-        self.heading.update(Content.styled(clean_line(title, 200), "bold"), layout=False)
+        if title != self._title:
+            self._title = title
+            self.heading.update(Content.styled(clean_line(title, 200), "bold"), layout=False)
         options = question.message.options if question else ()
         if options != self._options:
             self._options = options
@@ -224,16 +236,21 @@ class ChatPane(Pane):
         self.questions.move_to(event.message_id)
         self.focus_input()
 
-    @on(Input.Submitted, "#answer")
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        text = event.value.strip()
-        if not text or self._task_id is None:
+    def _submit(self, value: str) -> None:
+        text = value.strip()
+        task_id = self._task_id
+        if not text or task_id is None:
             return
         question = self.question.message if self.question else None
         if question is not None:
             text = chosen_option(text, question.options)
-        self.post_message(self.Written(self, self._task_id, question, text))
+        self.app.drafts.pop(f"chat:{task_id}", None)
+        self.input.value = ""
+        if question is not None:
+            self._sent.add(question.id)
+            self.show(self.app.picture)
+            self.focus_list()
+        self.post_message(self.Written(self, task_id, question, text))
 
     def action_leave_input(self) -> None:
         self.focus_list()

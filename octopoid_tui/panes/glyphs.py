@@ -54,12 +54,14 @@ def queue(state: Queue) -> Sign:
     return f"{glyph} {state.value}", tone
 
 
-def task(shown: Task, busy: str | None = None) -> Sign:
-    """A task's state; an approved one is being merged although it is still provisional."""
+def task(shown: Task, busy: str | None = None, *, asks: bool = False) -> Sign:
+    """A task's state; an approved one is being merged, and one with a question waits for you."""
     if busy:
         return f"… {busy}", "accent"
     if shown.queue is Queue.PROVISIONAL and shown.approved_by:
         return "◆ merging…", "accent"
+    if asks and shown.queue is Queue.CLAIMED:
+        return "? asks you", "warning"
     return queue(shown.queue)
 
 

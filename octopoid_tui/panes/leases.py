@@ -53,7 +53,7 @@ class LeasesPane(Pane):
         return Selection(task, questions[0] if questions else None, hint)
 
     def focus_list(self) -> None:
-        self.grid.focus()
+        self.screen.set_focus(self.grid)
 
     @on(Grid.Highlighted)
     def _cursor_moved(self, event: Grid.Highlighted) -> None:

@@ -64,7 +64,7 @@ class QueuesPane(Pane):
 
     def compose(self) -> ComposeResult:
         yield TabStrip()
-        yield FilterBar()
+        yield FilterBar(self.focus_list)
         yield Grid(COLUMNS, id="queues-grid")
 
     @property
@@ -80,8 +80,8 @@ class QueuesPane(Pane):
             self._viewed = snapshot
             self._take(self._tasks_of(snapshot))
         else:
-            self._viewed = snapshot
-            self._show_rows()
+            told, self._viewed = self._viewed is not snapshot, snapshot
+            self._show_rows(told=told)
 
     @property
     def selection(self) -> Selection:
@@ -101,7 +101,7 @@ class QueuesPane(Pane):
         return tuple(task for task in found if task is not None)
 
     def focus_list(self) -> None:
-        self.grid.focus()
+        self.screen.set_focus(self.grid)
 
     def choose_tab(self, key: str) -> None:
         """Show another queue; marks do not follow there."""
@@ -130,11 +130,6 @@ class QueuesPane(Pane):
     def _filter_changed(self, event: FilterBar.Changed) -> None:
         event.stop()
         self._take(self._source)
-
-    @on(FilterBar.Left)
-    def _filter_left(self, event: FilterBar.Left) -> None:
-        event.stop()
-        self.grid.focus()
 
     @on(Grid.Highlighted)
     @on(Grid.MarksChanged)
@@ -201,14 +196,16 @@ class QueuesPane(Pane):
         filtered = bool(self.bar.text)
         self.bar.set_found(f"{len(shown)} of {len(self._source)}" if filtered else "")
         self.grid.set_placeholder(*self._placeholder(self.app.picture))
-        self._show_rows()
         self.set_count(f"{len(shown)}/{len(self._source)}" if filtered else len(shown))
+        self._show_rows()
 
-    def _show_rows(self) -> None:
+    def _show_rows(self, *, told: bool = True) -> None:
+        """Show the rows; without `told` nothing but their ages can have changed."""
         if self._viewed is not None:
             picture = self.app.picture
             self.grid.set_rows(TaskRows(self._shown, self._viewed, picture.busy, picture.now))
-            self.changed()
+            if told:
+                self.changed()
 
     def _placeholder(self, picture: Picture) -> tuple[Any, str]:
         if not picture.loaded:

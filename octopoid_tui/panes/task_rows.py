@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import overload
 
-from backend.model import Queue, Task
+from backend.model import AgentStatus, Queue, Task
 from octopoid_tui.formats import age
 from octopoid_tui.panes import glyphs
 from octopoid_tui.snapshot import Snapshot
 from octopoid_tui.widgets.grid_model import Column, Row, Tone
 
+AT_WORK = frozenset({AgentStatus.BUSY, AgentStatus.WAITING})
 COLUMNS: tuple[Column, ...] = (
     Column("state", "State", 13),
     Column("priority", "P", 2),
@@ -33,6 +34,7 @@ class TaskRows(Sequence[Row]):
         self._snapshot = snapshot
         self._busy = busy
         self._now = now
+        self._made: dict[int, Row] = {}
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -49,10 +51,15 @@ class TaskRows(Sequence[Row]):
     def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
         if isinstance(index, slice):
             return [self._row(task) for task in self.tasks[index]]
-        return self._row(self.tasks[index])
+        # A row is looked at twice: when it is shown, and when it is compared with what comes after it.
+        made = self._made.get(index)
+        if made is None:
+            made = self._made[index] = self._row(self.tasks[index])
+        return made
 
     def _row(self, task: Task) -> Row:
-        state, tone = glyphs.task(task, self._busy.get(task.id))
+        asks = bool(self._snapshot.questions_of(task.id))
+        state, tone = glyphs.task(task, self._busy.get(task.id), asks=asks)
         why = reason(task, self._snapshot)
         return Row(
             task.id,
@@ -103,7 +110,24 @@ def reason(task: Task, snapshot: Snapshot) -> str:
         return task.reason or "waits for your review"
     if task.reason:
         return f"rejected: {task.reason}" if _was_rejected(task) else task.reason
-    return "first in line after a rejection" if _was_rejected(task) else ""
+    if _was_rejected(task):
+        return "first in line after a rejection"
+    return _waits_for(task, snapshot) if task.queue is Queue.INCOMING else ""
+
+
+def _waits_for(task: Task, snapshot: Snapshot) -> str:
+    """What can be told without asking the gates: `w` asks them."""
+    if snapshot.pause.paused:
+        return "the scheduler is paused"
+    fitting = [agent for agent in snapshot.agents if agent.role == task.role]
+    if not fitting:
+        return f"no agent works in role {task.role}"
+    if all(agent.status in AT_WORK for agent in fitting):
+        return "waits for a free agent"
+    broken = next((agent for agent in fitting if agent.status is AgentStatus.ERROR), None)
+    if broken is not None and not any(agent.status is AgentStatus.IDLE for agent in fitting):
+        return f"{broken.name}: {broken.reason}" if broken.reason else f"{broken.name} cannot start"
+    return ""
 
 
 def _was_rejected(task: Task) -> bool:

@@ -13,7 +13,6 @@ from textual.worker import Worker
 from octopoid_tui.actions import BY_ID, Action, Context, Where, footer_of
 from octopoid_tui.host import Flash, Host, Picture
 from octopoid_tui.keys import keys_of, label
-from octopoid_tui.screens.operations import OPERATIONS
 from octopoid_tui.widgets.flash_line import FlashLine
 from octopoid_tui.widgets.footer import Hint, KeyFooter
 from octopoid_tui.widgets.status_line import StatusLine
@@ -36,6 +35,10 @@ class FleetScreen(Screen[None]):
     def on_mount(self) -> None:
         self.app.pictures.subscribe(self, self.take_picture, immediate=True)
         self.take_picture(self.app.picture)
+        self.ready()
+
+    def ready(self) -> None:
+        """Called once the screen is there. (Textual calls `on_mount` of every class by itself.)"""
 
     def on_screen_resume(self) -> None:
         self.take_picture(self.app.picture)
@@ -101,10 +104,12 @@ class FleetScreen(Screen[None]):
             self.app.start(partial(self._operate, action, context), action.title)
 
     async def _operate(self, action: Action, context: Context) -> None:
-        if await OPERATIONS[action.calls](self.app, context):
-            self.performed(context)
+        from octopoid_tui.screens.operations import OPERATIONS  # brings the dialogs with it
 
-    def performed(self, context: Context) -> None:
+        if await OPERATIONS[action.calls](self.app, context):
+            self.performed(action, context)
+
+    def performed(self, action: Action, context: Context) -> None:
         """Called when an operation has done what it was asked for."""
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from backend.errors import LeaseLost, Refused, VersionConflict
 from backend.model import Evidence, Queue, Task
 from octopoid_tui.actions import Context
 from octopoid_tui.host import Host
@@ -19,6 +18,8 @@ def failed_checks(task: Task, evidence: Sequence[Evidence]) -> list[Evidence]:
 
 
 async def accept(host: Host, context: Context) -> bool:
+    from scheduler.desk import NotPassed  # brings git with it: not before it is needed
+
     tasks = [task for task in still_in(context, Queue.PROVISIONAL) if task.approved_by is None]
     if len(tasks) > 1:
         return await _accept_many(host, context, tasks)
@@ -32,12 +33,8 @@ async def accept(host: Host, context: Context) -> bool:
         try:
             with host.doing((task.id,), "accepting"):
                 await _accept_one(host, context, task, override)
-        except Refused as error:
+        except NotPassed as error:
             # Evidence may be missing altogether, or too old; only the desk knows what is required.
-            if override is not None or isinstance(error, LeaseLost | VersionConflict):
-                raise
-            if (await host.desk.backend.get_task(task.id)).queue is not Queue.PROVISIONAL:
-                raise
             problem = error.problem
             continue
         host.drafts.pop(f"override:{task.id}", None)

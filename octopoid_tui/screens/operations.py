@@ -94,6 +94,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "reject": deciding.reject,
         "cancel": steering.cancel,
         "retry": steering.retry,
+        "undo": steering.undo,
         "enqueue": steering.enqueue,
         "hold": steering.hold,
         "raise_priority": steering.raise_priority,

@@ -2,20 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from backend.errors import OctopoidError
 from backend.interface import Action
 from backend.model import OPEN_QUEUES, Priority, Queue, Task, TaskPatch
 from octopoid_tui.actions import Context
-from octopoid_tui.host import Host
+from octopoid_tui.host import Host, Undo
 from octopoid_tui.screens.asking import ask_text, each, names, still_in, these
 from octopoid_tui.screens.dialogs.confirm import Confirm
+
+WAY_BACK: Mapping[tuple[Action, Queue], tuple[Action, ...]] = MappingProxyType(
+    {
+        (Action.ENQUEUE, Queue.BACKLOG): (Action.HOLD,),
+        (Action.HOLD, Queue.INCOMING): (Action.ENQUEUE,),
+        (Action.CANCEL, Queue.INCOMING): (Action.RETRY,),
+        (Action.CANCEL, Queue.BACKLOG): (Action.RETRY, Action.HOLD),
+        (Action.RETRY, Queue.CANCELLED): (Action.CANCEL,),
+    }
+)
+"""What takes an action back, by the queue in which the task was. What is not here cannot be taken back."""
 
 
 async def _act(host: Host, tasks: list[Task], action: Action, doing: str, said: str) -> bool:
     done = await each(host, tasks, doing, lambda task: host.desk.act(task.id, action, version=task.version))
     if done == len(tasks):
-        host.flash(f"{said} {these(tasks)}")
+        ways = [(task.id, WAY_BACK.get((action, task.queue), ())) for task in tasks]
+        undo = Undo(f"{said} {these(tasks)}", tuple(ways)) if all(way for _, way in ways) else None
+        host.undo = undo
+        host.flash(f"{said} {these(tasks)}" + ("; u undoes it" if undo else ""))
     return done > 0
+
+
+async def undo(host: Host, context: Context) -> bool:
+    """Take back the last thing done to tasks; what has moved on since is left where it is."""
+    last, host.undo = host.undo, None
+    if last is None:
+        return False
+    known = context.snapshot.tasks
+    tasks = [known[task_id] for task_id, _ in last.steps if task_id in known]
+    ways = dict(last.steps)
+
+    async def back(task: Task) -> None:
+        for step in ways[task.id]:
+            await host.desk.act(task.id, step)
+
+    if await each(host, tasks, "undoing", back) == len(tasks):
+        host.flash(f"undone: {last.what}")
+    return False
 
 
 async def _confirmed(host: Host, tasks: list[Task], verb: str, text: str) -> bool:

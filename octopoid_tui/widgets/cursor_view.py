@@ -44,6 +44,12 @@ class CursorView(ScrollView, can_focus=True):
         raise NotImplementedError
 
     @property
+    def line_width(self) -> int:
+        """The columns of a line that can be seen: the scrollbar covers the last one."""
+        covered = self.scrollbar_size_vertical if self.show_vertical_scrollbar else 0
+        return max(0, self.size.width - covered)
+
+    @property
     def page_height(self) -> int:
         """Rows that fit on the screen."""
         return max(1, self.scrollable_content_region.height - self.HEADER_HEIGHT)

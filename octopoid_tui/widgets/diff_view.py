@@ -263,7 +263,7 @@ class DiffView(CursorView):
 
     def render_line(self, y: int) -> Strip:
         left, top = self.scroll_offset
-        width = self.size.width
+        width = self.line_width
         if y < self.HEADER_HEIGHT:
             return self._header(self.cursor_row if self.cursor_row in self.visible_rows else top, width)
         index = y - self.HEADER_HEIGHT + top

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,6 +12,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
+
+from octopoid_tui.widgets.line_input import LineInput
 
 
 class FilterBar(Horizontal):
@@ -34,17 +37,17 @@ class FilterBar(Horizontal):
         bar: FilterBar
         text: str
 
-    @dataclass
-    class Left(Message):
-        """The line was left; the list wants the focus back."""
-
-        bar: FilterBar
+    def __init__(self, left: Callable[[], None]) -> None:
+        """`left` is called at once when the line is left: the list wants the focus back."""
+        super().__init__()
+        self._left = left
 
     def compose(self) -> ComposeResult:
         yield Static("/", classes="sign", markup=False)
-        field = Input(placeholder="words, !not, queue:failed, p:p0, agent:impl-1, role:docs", compact=True)
-        field.cursor_blink = False
-        yield field
+        yield LineInput(
+            lambda _text: self._leave(),
+            placeholder="words, !not, queue:failed, p:p0, agent:impl-1, role:docs",
+        )
         yield Static("", classes="found", markup=False)
 
     @property
@@ -53,7 +56,7 @@ class FilterBar(Horizontal):
 
     def open(self) -> None:
         self.add_class("-open")
-        self.input.focus()
+        self.screen.set_focus(self.input)
 
     def set_found(self, text: str) -> None:
         self.found.update(text)
@@ -67,11 +70,6 @@ class FilterBar(Horizontal):
         event.stop()
         self.post_message(self.Changed(self, event.value))
 
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self._leave()
-
     def _leave(self) -> None:
         self.set_class(bool(self.text), "-open")
-        self.post_message(self.Left(self))
+        self._left()

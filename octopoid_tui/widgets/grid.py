@@ -175,7 +175,7 @@ class Grid(CursorView):
                 self.scroll_rows_to(row - on_screen)
             self.show_row(row)
         self._drop_lost_marks()
-        if not old or not rows or self.scroll_offset.y != top:
+        if bool(old) != bool(rows) or self.scroll_offset.y != top:
             self.refresh()
         else:
             self._refresh_changed(old)
@@ -194,9 +194,10 @@ class Grid(CursorView):
 
     def set_placeholder(self, state: State, text: str) -> None:
         """What stands in the place of rows when there are none: say what to do about it."""
-        self._placeholder = (state, text)
-        if not self._rows:
-            self.refresh()
+        if (state, text) != self._placeholder:
+            self._placeholder = (state, text)
+            if not self._rows:
+                self.refresh()
 
     def move_to(self, row_id: str) -> bool:
         """Put the cursor on a row; False if it is not there."""
@@ -305,7 +306,7 @@ class Grid(CursorView):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.line_width
         if y < self.HEADER_HEIGHT:
             return self._painter.header(self._columns, self._sort, width)
         if not self._rows:

@@ -106,7 +106,9 @@ def scheduler_part(picture: Picture) -> Part:
         by = f" by {clean_line(pause.by, 30)}" if pause.by else ""
         why = f": {clean_line(pause.reason, 60)}" if pause.reason else ""
         return Part(f"‖ PAUSED{by}{why}", "warning", rank=1, short="‖ PAUSED")
-    last = picture.snapshot.last_cycle_at
+    last, since = picture.snapshot.last_cycle_at, picture.scheduler_since
+    if since is not None and (last is None or last < since) and picture.now - since < STALE_AFTER:
+        return Part("… scheduler starts", "dim", rank=1, short="… starts")
     if last is None:
         return Part("✗ no scheduler runs", "error", rank=1, short="✗ no scheduler")
     quiet = picture.now - last

@@ -150,8 +150,11 @@ class Hub:
         """
         ref, mirror = branch_ref(branch), upstream_ref(branch)
         user = Git.user(self.source)
-        if not user.says("show-ref", "--verify", "--quiet", ref):
+        head = user.run("rev-parse", "--verify", "--quiet", ref, ok_codes=(0, 1))
+        if head.returncode:
             raise self._missing(user, branch)
+        if self.sha(mirror) == head.text:
+            return head.text
         common = user.text("rev-parse", "--path-format=absolute", "--git-common-dir")
         # The user's history is the user's: old objects that today's fsck dislikes are taken as they are.
         fetcher = Git(self.path, config=("fetch.fsckObjects=false",))

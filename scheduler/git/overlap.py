@@ -1,12 +1,11 @@
-"""Overlap: which running and waiting work touches the same files, and whether it would conflict."""
+"""Overlap: which work waiting for review would not merge with which, before anybody accepts either."""
 
 from __future__ import annotations
 
-from scheduler.git.facts import changed_paths
+from collections.abc import Mapping
+
 from scheduler.git.hub import Hub
 from scheduler.git.merge_tree import merge_tree
-
-__all__ = ["changed_paths", "trial_merge"]
 
 
 def trial_merge(hub: Hub, a: str, b: str) -> list[str]:
@@ -16,3 +15,9 @@ def trial_merge(hub: Hub, a: str, b: str) -> list[str]:
         UnrelatedHistories: the commits share no history.
     """
     return list(merge_tree(hub, a, b).conflicts)
+
+
+def clashes(hub: Hub, head: str, others: Mapping[str, str]) -> dict[str, list[str]]:
+    """The tasks among `others` (id to commit) whose work conflicts with `head`, and in which paths."""
+    found = {task_id: trial_merge(hub, head, other) for task_id, other in others.items()}
+    return {task_id: paths for task_id, paths in found.items() if paths}

@@ -26,6 +26,7 @@ from scheduler.git.errors import (
     RepoLocked,
 )
 from scheduler.git.lock import held_descriptors
+from scheduler.waiting import wait_for
 
 OVERRIDES: tuple[str, ...] = (
     "core.hooksPath=/dev/null",
@@ -165,7 +166,7 @@ class Git:
         for thread in threads:
             thread.start()
         try:
-            returncode = process.wait(timeout)
+            returncode = wait_for(process, timeout)
         except subprocess.TimeoutExpired:
             _stop(process)
             raise GitTimeout(
@@ -240,7 +241,8 @@ class Git:
         command = next((arg for arg in args if not arg.startswith("-")), args[0]) if args else "git"
         lines = [line for line in stderr.strip().splitlines() if line]
         reason = next((ln for ln in lines if ln.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
-        problem = f"git {command} failed in {where} with status {returncode}"
+        place = f" in {where}" if where is not None else ""
+        problem = f"git {command} failed{place} with status {returncode}"
         problem += f" ({reason[:300]})" if reason else ""
         for needles, kind, hint in _KNOWN:
             if any(needle in stderr for needle in needles):

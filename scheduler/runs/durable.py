@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import stat
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -46,7 +48,7 @@ def encode_json(value: Mapping[str, object]) -> bytes:
 
 def write_file(directory: int, name: str, data: bytes) -> None:
     """Put a private file in place atomically and durably: written aside, synced, renamed."""
-    aside = f".{name}.{secrets.token_hex(6)}.tmp"
+    aside = f".{name}.{os.urandom(6).hex()}.tmp"
     fd = os.open(aside, NEW_FILE, 0o600, dir_fd=directory)
     try:
         try:

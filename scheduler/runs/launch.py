@@ -13,6 +13,7 @@ from backend.errors import OctopoidError
 from scheduler.runs import supervisor
 from scheduler.runs.control import CannotControl, command
 from scheduler.runs.rundir import ExitCause, RunDir, RunDirState, Started
+from scheduler.waiting import wait_for
 
 PROGRAM = Path(supervisor.__file__).resolve()
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")  # the agent gets none of it: see write_spec
@@ -40,11 +41,14 @@ def launch(run_dir: RunDir, *, python: str = sys.executable, timeout_s: float = 
         _start_supervisor(run_dir, python, deadline)
     pause = FIRST_PAUSE_S
     while True:
+        # Asked first: once it is gone, it has written all that it ever will. As long as it is there, an
+        # `exit.json` proves nothing: the agent may have written it, sooner than `started.json` came.
+        alive = run_dir.is_alive()
         state = run_dir.state()
         started = run_dir.started()
         if started is not None and state is not RunDirState.LOST:
             return started
-        if state is not RunDirState.STARTING:
+        if state is not RunDirState.STARTING and not alive:
             raise LaunchFailed(*_why(run_dir, state))
         if time.monotonic() >= deadline:
             with suppress(CannotControl):
@@ -70,7 +74,7 @@ def _start_supervisor(run_dir: RunDir, python: str, deadline: float) -> None:
         os.close(log)
     with foreground:
         try:
-            code = foreground.wait(max(0.0, deadline - time.monotonic()))
+            code = wait_for(foreground, deadline - time.monotonic())
         except subprocess.TimeoutExpired as error:
             foreground.kill()
             raise LaunchFailed(f"no supervisor came up for run {run_dir.id}", _last_words(run_dir)) from error

@@ -252,14 +252,14 @@ class Supervisor:
 
 
 def main(arguments: list[str]) -> int:
-    """Returns in the foreground process only; the background one leaves when the run has ended."""
+    """Take the run's lock and go into the background; returns there, once the run has ended."""
     directory = durable.open_directory(arguments[0])
     if take_lock(directory) is None:
         return LOCKED
     if durable.exists(directory, "started.json") or durable.exists(directory, "exit.json"):
         return ALREADY_RAN
     if os.fork():
-        return 0  # whoever started us reaps this process now; the run's parent is init
+        os._exit(0)  # whoever started us reaps this process now; the run's parent is init
     os.setsid()
     process_tree.adopt_orphans()
     process_tree.hide_from_debuggers()

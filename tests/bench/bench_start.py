@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from harness import at_work, make_project, running, until
 
+from backend.model import Queue
 from scheduler.desk import TaskDraft
 
 FILES = 500
@@ -66,14 +67,14 @@ async def scheduled(repo: Path, starts: Path, count: int) -> list[float]:
             async def started(name: str = name) -> bool:
                 return (starts / name).exists()
 
-            async def rests() -> bool:
-                return work.scheduler.live_runs == 0
+            async def rests(name: str = name) -> bool:
+                return (await work.backend.get_task(name)).queue is Queue.PROVISIONAL
 
             began = time.time()
             await work.desk.enqueue(TaskDraft(name, id=name))
             await until(started, "the agent to start")
             taken.append(float((starts / name).read_text()) - began)
-            await until(rests, "the agent to end")
+            await until(rests, "the work to be collected")
     return taken
 
 

@@ -120,7 +120,7 @@ def test_on_the_screen(clone: Path, tmp_path: Path, width: int, height: int) -> 
             pane.press("d")
             pane.wait_for(f"{name}.txt")
             pane.press("a")
-            pane.wait_for("done")
+            pane.wait_for(f"accepted {name}")
             pane.press("Escape", "Escape")
         pane.press("q")
         pane.wait_for("ended with 0")

@@ -8,9 +8,9 @@ from scheduler.git import bin as git_bin
 from scheduler.git.collect import collect
 from scheduler.git.conflict import finish_conflict, prepare_conflict
 from scheduler.git.errors import BadName, MergeConflict, UnresolvedConflict, WorkspaceGone
-from scheduler.git.facts import has_conflict_markers, is_ancestor
+from scheduler.git.facts import changed_paths, has_conflict_markers, is_ancestor
 from scheduler.git.merge import integrate
-from scheduler.git.overlap import changed_paths, trial_merge
+from scheduler.git.overlap import trial_merge
 from scheduler.git.rescue import list_rescues, rescue, restore_to_branch
 from scheduler.git.workspace import Identity
 

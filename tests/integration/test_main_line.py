@@ -100,6 +100,7 @@ git commit -q -m "Write shared.txt"
         for name in ("one", "two"):
             await work.desk.enqueue(TaskDraft(f"Write {name}", id=name))
         await work.scheduler.run_until_idle()
+        assert "it conflicts with two in shared.txt" in (await work.desk.why("one")).summary
         for name in ("one", "two"):
             await work.desk.accept(name, wait=False)
         assert await work.scheduler.run_until_idle() == "everything is done"

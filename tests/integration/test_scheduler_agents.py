@@ -62,6 +62,17 @@ async def logged(work: Work, run: Run) -> list[str]:
 # What agents ask
 
 
+async def test_octopoid_ask_goes_on_with_its_default_when_nobody_answers(tmp_path: Path) -> None:
+    script = 'octopoid ask "Which?" --default blue --deadline 0.5 > word.txt\n'
+    async with at_work(make_project(tmp_path, script)) as work:
+        await work.desk.enqueue(TaskDraft("Ask", id="t1"))
+        await work.scheduler.run_until_idle()
+        assert (await work.backend.get_task("t1")).queue is Queue.PROVISIONAL
+        assert "+blue" in await work.desk.diff("t1")
+        (asked,) = [m for m in await work.backend.list_messages("t1") if m.kind is MessageKind.QUESTION]
+        assert asked.answer == "blue"
+
+
 async def test_a_default_answers_when_the_deadline_is_over_and_not_before(tmp_path: Path) -> None:
     clock = ManualClock()
     async with at_work(make_project(tmp_path, asking(60)), clock=clock) as work:

@@ -39,6 +39,7 @@ from backend.model import (
 )
 from scheduler.admission.verdict import Explanation, closed, passed
 from scheduler.agents.events import AgentEvent
+from scheduler.notices import Notice
 
 CLOCK = ManualClock(1_767_267_000_000)  # 2026-01-01 11:30 UTC
 NOW = from_ms(CLOCK.now_ms())
@@ -249,6 +250,7 @@ class FixedDesk:
     failure: OctopoidError | None = None
     diffs: Mapping[str, str] = field(default_factory=dict)
     transcripts: dict[str, list[AgentEvent]] = field(default_factory=dict)
+    troubles: tuple[Notice, ...] = ()
 
     def _call(self, *what: Any) -> None:
         self.calls.append(what)
@@ -321,6 +323,9 @@ class FixedDesk:
     async def read_events(self, run_id: str, offset: int = 0) -> tuple[list[AgentEvent], int]:
         found = self.transcripts.get(run_id, [])
         return found[offset:], len(found)
+
+    async def notices(self) -> tuple[Notice, ...]:
+        return self.troubles
 
     async def pause(self, reason: str | None = None) -> None:
         self._call("pause", reason)

@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from backend.errors import StoreBroken
 from backend.interface import Action
-from backend.model import Queue
+from backend.model import Pause, Queue
 from octopoid_tui.screens.control.screen import ControlScreen
 from octopoid_tui.screens.dialogs.confirm import Confirm
 from octopoid_tui.screens.dialogs.help import Help
@@ -436,3 +436,94 @@ async def test_themes_change_and_no_color_starts_with_ours(monkeypatch: pytest.M
     async with driving(fleet(), theme="light") as d:
         assert d.app.theme == "octopoid-mono"
         assert "◆ provisional" in d.text()
+
+
+async def test_u_takes_back_what_was_done_to_many_tasks() -> None:
+    async with driving(fleet()) as d:
+        await d.press("u")
+        assert d.flash == "Undo: nothing was moved or cancelled that could be taken back"
+        d.control.queues.choose_tab("incoming")
+        await d.press("space", "j", "space", "b")
+        await d.until(lambda: isinstance(d.screen, Confirm))
+        await d.press("y")
+        await d.until(lambda: d.flash == "moved to the backlog: 2 tasks; u undoes it")
+        await d.until(lambda: d.app.picture.snapshot.count(Queue.INCOMING) == 1)
+        await d.press("u")
+        await d.until(lambda: d.app.picture.snapshot.count(Queue.INCOMING) == 3)
+        assert d.flash == "undone: moved to the backlog: 2 tasks"
+        await d.press("u")
+        assert d.flash == "Undo: nothing was moved or cancelled that could be taken back"
+
+
+async def test_a_cancelled_backlog_task_is_brought_back_into_the_backlog() -> None:
+    async with driving(fleet()) as d:
+        d.control.queues.go_to("01kc7m2q9x4f1")
+        await d.press("c")
+        await d.until(lambda: isinstance(d.screen, Confirm))
+        await d.press("y")
+        await d.until(lambda: d.flash == "cancelled 01kc7m2q9x4f1; u undoes it")
+        await d.press("u")
+        await d.until(lambda: d.flash.startswith("undone"))
+        assert d.desk.backend.tasks["01kc7m2q9x4f1"].queue is Queue.BACKLOG
+
+
+async def test_what_cannot_be_taken_back_is_not_offered() -> None:
+    async with driving(fleet()) as d:
+        d.control.queues.go_to("01kc7m2q9x4b1")
+        await d.press("c")
+        await d.until(lambda: isinstance(d.screen, Confirm))
+        await d.press("y")
+        await d.until(lambda: d.flash == "cancelled 01kc7m2q9x4b1")
+        assert d.app.undo is None
+
+
+async def test_a_scrollbar_covers_no_cell_of_the_table() -> None:
+    tasks = {f"m{n:02}": task(f"m{n:02}", f"Task {n} " + "long " * 9) for n in range(60)}
+    async with driving(FixedDesk(FixedBackend(tasks=tasks)), (60, 20)) as d:
+        assert d.control.queues.grid.show_vertical_scrollbar
+        header, first = d.lines()[3], d.lines()[4]
+        assert header.rstrip().endswith(" Age")
+        assert first[:59].rstrip().endswith(" 5h")
+
+
+async def test_the_bar_of_a_small_screen_counts_what_the_filter_leaves() -> None:
+    async with driving(fleet(), SMALL) as d:
+        await d.press("slash")
+        await d.type("queue:provisional")
+        await d.until(lambda: "1 Queues 3/16" in d.lines()[1])
+
+
+async def test_a_task_whose_agent_asks_says_so_where_there_is_no_room_for_the_reason() -> None:
+    async with driving(fleet(), SMALL) as d:
+        assert sum("? asks you" in line for line in d.lines()) == 2
+
+
+async def test_an_incoming_task_says_what_it_waits_for() -> None:
+    desk = fleet()
+    desk.backend.tasks["01nobody"] = task("01nobody", "Paint it", role="painter")
+    async with driving(desk) as d:
+        d.control.queues.go_to("01nobody")
+        await d.until(lambda: "01nobody: no agent works in role painter" in d.text())
+        d.control.queues.go_to("01kc7m2q9x4c2")
+        await d.until(lambda: "01kc7m2q9x4c2: waits for a free agent" in d.text())
+
+
+@pytest.mark.parametrize("size", [(60, 20), SMALL, WIDE])
+async def test_what_a_key_does_is_never_broken_into_the_column_of_the_keys(size: tuple[int, int]) -> None:
+    async with driving(fleet(), size) as d:
+        await d.press("question_mark")
+        await d.until(lambda: isinstance(d.screen, Help) and "Open task" in d.text())
+        await d.pilot.pause()
+        inside = [line.partition("│")[2] for line in d.lines() if line.count("│") >= 2]
+        told = [line[1:] for line in inside if "scroll" not in line]
+        assert len(told) > 10
+        assert all(line.startswith("  ") or line[:1].isupper() or not line.strip(" │") for line in told)
+
+
+async def test_the_reason_of_a_pause_is_below_the_status_line() -> None:
+    desk = fleet()
+    desk.backend.pause_state = Pause(
+        True, "system:scheduler", "git clone failed: no space left", ago(seconds=1)
+    )
+    async with driving(desk, SMALL) as d:
+        assert "! nothing new starts; system:scheduler paused it: git clone failed" in d.lines()[1]

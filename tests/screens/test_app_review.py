@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from app_pilot import SMALL, WIDE, Driven, driving
+import pytest
+from app_pilot import SMALL, WIDE, Driven, driving, fleet_screen
 from fixed_desk import FixedDesk, fleet
 from textual.widgets import TextArea
 
@@ -13,8 +15,10 @@ from backend.model import Queue, Task
 from octopoid_tui.screens.control.screen import ControlScreen
 from octopoid_tui.screens.dialogs.confirm import Confirm
 from octopoid_tui.screens.dialogs.prompt import Prompt
+from octopoid_tui.screens.review import screen as review_screen
 from octopoid_tui.screens.review.screen import ReviewScreen
 from octopoid_tui.screens.task.screen import TaskScreen
+from scheduler.desk import NotPassed
 
 GOOD = "01kc7m2q9x4a1"
 FAILED = "01kc7m2q9x4a2"
@@ -53,18 +57,61 @@ async def test_small_leaves_the_file_list_out_and_braces_go_through_the_files() 
         await d.until(lambda: "2/2" in d.text())
 
 
-async def test_a_accepts_and_says_so_and_the_next_key_shows_the_next_task() -> None:
+async def test_a_accepts_and_says_so_and_goes_on_with_the_next_task() -> None:
     async with driving(fleet()) as d:
         await review(d)
         await d.press("a")
-        await d.until(lambda: d.calls("accept") == [(GOOD, None)])
-        await d.until(lambda: "◆ merging…" in d.text())
-        assert d.flash.startswith(f"accepted {GOOD}")
-        await d.press("a")
-        assert d.flash == "Accept: already accepted: the merge is under way"
-        await d.press("n")
         await d.until(lambda: "Explain every setting" in d.text())
         assert d.calls("accept") == [(GOOD, None)]
+        assert d.flash.startswith(f"accepted {GOOD}")
+        d.screen.review(GOOD)  # type: ignore[attr-defined]
+        await d.until(lambda: "◆ merging…" in d.text())
+
+
+async def test_a_key_meant_for_the_task_before_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with driving(fleet()) as d:
+        await review(d)
+        await d.press("a")
+        await d.until(lambda: "Explain every setting" in d.text())
+        monkeypatch.setattr(review_screen, "MEANT_FOR_THE_LAST", 1e9)
+        await d.press("a")
+        assert d.flash == f"this is the next task now: {FAILED}"
+        monkeypatch.setattr(review_screen, "MEANT_FOR_THE_LAST", 0.0)
+        await d.press("a")
+        await prompt(d)
+
+
+async def test_after_a_rejection_too_the_next_one_is_shown() -> None:
+    async with driving(fleet()) as d:
+        await review(d, FAILED)
+        await d.press("r")
+        (await prompt(d)).area.text = "Say more."
+        await d.press("ctrl+s")
+        await d.until(lambda: "Bound the cache" in d.text())
+
+
+async def test_when_nothing_else_is_to_be_reviewed_that_is_said() -> None:
+    base = fleet()
+    await base.backend.put(replace(base.backend.tasks[FAILED], queue=Queue.DONE))
+    async with driving(base) as d:
+        await review(d)
+        await d.press("a")
+        await d.until(lambda: "◆ merging…" in d.text())
+        fleet_screen(d).flash_line.clear()
+        await d.until(lambda: "nothing else to review: esc goes back" in d.text())
+
+
+async def test_a_refusal_without_an_override_asks_for_none() -> None:
+    class Strict(FixedDesk):
+        async def accept(self, task_id: str, **options: Any) -> Task:
+            raise Refused(f"task {task_id} is approved, but the scheduler has ended")
+
+    base = fleet()
+    async with driving(Strict(base.backend, diffs=base.diffs)) as d:
+        await review(d)
+        await d.press("a")
+        await d.until(lambda: "the scheduler has ended" in d.flash)
+        assert isinstance(d.screen, ReviewScreen)
 
 
 async def test_failed_checks_ask_for_a_reason_before_anything_is_accepted() -> None:
@@ -89,7 +136,7 @@ async def test_missing_evidence_that_only_the_desk_knows_of_asks_for_a_reason_to
     class Strict(FixedDesk):
         async def accept(self, task_id: str, **options: Any) -> Task:
             if options["override"] is None:
-                raise Refused(f"task {task_id} has not passed: build", "reject it")
+                raise NotPassed(f"task {task_id} has not passed: build", "reject it")
             return await super().accept(task_id, **options)
 
     base = fleet()
@@ -229,7 +276,7 @@ async def test_several_marked_are_accepted_after_one_confirmation_but_failed_one
 async def test_the_diff_is_read_once_for_one_piece_of_work() -> None:
     async with driving(fleet()) as d:
         await review(d)
-        await d.press("a")
+        await d.desk.backend.put(replace(d.desk.backend.tasks[GOOD], approved_by="human:ana"))
         await d.until(lambda: "merging" in d.text())
         assert d.calls("diff") == [(GOOD,)]
 

@@ -55,13 +55,13 @@ def test_every_action_can_be_done_on_every_screen_that_offers_it(where: Where, a
 
 @pytest.mark.parametrize("where", list(Where))
 def test_help_lists_every_action_of_the_screen(where: Where) -> None:
-    text = help_text(where, {}).plain
+    text = help_text(where, {}, 100).plain
     for action in actions_of(where):
         assert action.title in text
 
 
 def test_help_shows_the_keys_that_a_person_has_chosen() -> None:
-    text = help_text(Where.CONTROL, {"task.accept": "f9"}).plain
+    text = help_text(Where.CONTROL, {"task.accept": "f9"}, 100).plain
     assert any("f9" in line and "Accept" in line for line in text.splitlines())
 
 

@@ -60,7 +60,19 @@ def test_prints_the_answer_that_arrives_while_it_waits(
         "question": "Which colour?",
         "options": ["red", "blue"],
         "default": "red",
+        "deadline_s": None,
     }
+
+
+def test_a_deadline_goes_into_the_question_and_needs_a_default(
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(["Which?", "--deadline", "60", "--timeout", "0"]) == 2
+    assert "--deadline needs a --default: say which answer holds" in capsys.readouterr().err
+    assert list((run_dir / "outbox").iterdir()) == []
+    assert ask(["Which?", "--default", "blue", "--deadline", "60", "--timeout", "0"]) == 1
+    question = only_question(run_dir)
+    assert (question["default"], question["deadline_s"]) == ("blue", 60.0)
 
 
 def test_a_time_out_names_the_question_and_wait_goes_on_with_it(

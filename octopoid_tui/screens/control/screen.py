@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
 from backend.model import Message
-from octopoid_tui.actions import Context, Where
+from octopoid_tui.actions import Action, Context, Where
 from octopoid_tui.feed import FeedStatus
 from octopoid_tui.host import Picture, begin
 from octopoid_tui.keys import bindings
@@ -24,6 +24,7 @@ from octopoid_tui.screens.base import SMALLEST, FleetScreen
 from octopoid_tui.snapshot import Question
 from octopoid_tui.widgets.flash_line import FlashLine
 from octopoid_tui.widgets.footer import KeyFooter
+from octopoid_tui.widgets.notice_line import NoticeLine, pause_notice
 from octopoid_tui.widgets.status_line import StatusLine
 from octopoid_tui.widgets.tab_strip import Tab, TabStrip
 from octopoid_tui.widgets.too_small import TooSmall
@@ -43,6 +44,7 @@ class ControlScreen(FleetScreen):
     leases = getters.query_one(LeasesPane)
     chat = getters.query_one(ChatPane)
     pane_bar = getters.query_one("#pane-bar", TabStrip)
+    notice_line = getters.query_one(NoticeLine)
     too_small = getters.query_one(TooSmall)
 
     def __init__(self) -> None:
@@ -53,6 +55,7 @@ class ControlScreen(FleetScreen):
 
     def compose(self) -> ComposeResult:
         yield StatusLine()
+        yield NoticeLine()
         yield TabStrip(id="pane-bar")
         with Horizontal(id="body"):
             yield QueuesPane()
@@ -64,8 +67,7 @@ class ControlScreen(FleetScreen):
         yield KeyFooter()
         yield TooSmall(*SMALLEST)
 
-    def on_mount(self) -> None:
-        super().on_mount()
+    def ready(self) -> None:
         self._show_current()
         self.queues.focus_list()
 
@@ -79,6 +81,7 @@ class ControlScreen(FleetScreen):
         return next(pane for pane in self.panes if self._current == pane.KEY)
 
     def show_picture(self, picture: Picture) -> None:
+        self.notice_line.show((*picture.notices, *pause_notice(picture.snapshot.pause)))
         for pane in self.panes:
             pane.show(picture)
         self._show_pane_bar()
@@ -95,6 +98,7 @@ class ControlScreen(FleetScreen):
             selection.question,
             self.app.scheduler is not None,
             picture.feed.status is FeedStatus.LIVE,
+            self.app.undo.what if self.app.undo is not None else "",
         )
 
     def resized(self, width: int, height: int) -> None:
@@ -122,7 +126,6 @@ class ControlScreen(FleetScreen):
         for pane in self.panes:
             pane.set_class(self._current == pane.KEY, "-current")
         self.query_one("#side").set_class(self._current != QueuesPane.KEY, "-current")
-        self._show_pane_bar()
         self._after_selection()
 
     def _show_pane_bar(self) -> None:
@@ -144,13 +147,16 @@ class ControlScreen(FleetScreen):
         self._after_selection()
 
     def on_descendant_focus(self) -> None:
-        owner = next((pane for pane in self.panes if pane.has_focus_within), None)
+        # Not `has_focus_within`: that follows by messages, later than the next key may come.
+        focused = self.focused
+        owner = next((p for p in self.panes if focused is not None and p in focused.ancestors), None)
         if owner is not None and self._current != owner.KEY:
             self._current = owner.KEY
             self._show_current()
         self._after_selection()
 
     def _after_selection(self) -> None:
+        self._show_pane_bar()
         self.flash_line.set_hint(self.pane.selection.hint)
         self.show_hints()
 
@@ -248,23 +254,19 @@ class ControlScreen(FleetScreen):
         self.app.start(partial(self._store, event.task_id, event.question, event.text), "Send")
 
     async def _store(self, task_id: str, question: Message | None, text: str) -> None:
-        if question is None:
-            await self.app.desk.note(task_id, text)
-            said = "note stored; the agent's next prompt carries it"
-        else:
-            await self.app.desk.answer(question.id, text)
-            said = f"answered {question.sender.id}: {text}"
-        self.chat.sent(task_id)
+        try:
+            if question is None:
+                await self.app.desk.note(task_id, text)
+                said = "note stored; the agent's next prompt carries it"
+            else:
+                await self.app.desk.answer(question.id, text)
+                said = f"answered {question.sender.id}: {text}"
+        except BaseException:
+            self.chat.give_back(task_id, question, text)
+            raise
         self.app.flash(said)
-        if question is not None:
-            self.call_later(self._focus_after_answer)
 
-    def _focus_after_answer(self) -> None:
-        """Go on with the next question, as long as the person stays in the chat."""
-        if self._current == ChatPane.KEY:
-            self.chat.focus_list()
-
-    def performed(self, context: Context) -> None:
+    def performed(self, action: Action, context: Context) -> None:
         """What the marks were for has been done."""
         if context.marked:
             self.do_unmark()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from functools import partial
 from typing import ClassVar
 
@@ -15,7 +17,7 @@ from textual.widgets import Static
 
 from backend.clean import clean_line
 from backend.model import Queue, Task
-from octopoid_tui.actions import Context, Where
+from octopoid_tui.actions import Action, Context, Where
 from octopoid_tui.feed import FeedStatus
 from octopoid_tui.formats import count
 from octopoid_tui.host import Picture, begin
@@ -35,6 +37,8 @@ from octopoid_tui.widgets.status_line import StatusLine
 from octopoid_tui.widgets.too_small import TooSmall
 
 NARROW = 110
+DECISIONS = frozenset({"task.accept", "task.reject", "task.cancel"})
+MEANT_FOR_THE_LAST = 0.7  # seconds after the screen has gone on by itself
 FILE_COLUMNS = (
     Column("path", "File", 12, flex=1, sortable=False),
     Column("added", "+", 5, right=True, sortable=False),
@@ -62,6 +66,7 @@ class ReviewScreen(FleetScreen):
         self._task_id = task_id
         self._shown: tuple[str, str | None, int] | None = None
         self._model = DiffModel()
+        self._went_on_at = -math.inf
 
     def compose(self) -> ComposeResult:
         yield StatusLine()
@@ -76,8 +81,7 @@ class ReviewScreen(FleetScreen):
         yield KeyFooter()
         yield TooSmall(*SMALLEST)
 
-    def on_mount(self) -> None:
-        super().on_mount()
+    def ready(self) -> None:
         self.diff.focus()
 
     @property
@@ -219,12 +223,14 @@ class ReviewScreen(FleetScreen):
         return self.app.drafts.get(f"reject:{self._task_id}", "").splitlines()
 
     def _show_hint(self) -> None:
-        kept = len(self._comments())
-        hint = (
-            f"{kept} lines of comments kept for the rejection"
-            if kept
-            else "enter comments on a line, { } files, [ ] hunks"
-        )
+        kept, task = len(self._comments()), self.subject
+        if kept:
+            hint = f"{kept} lines of comments kept for the rejection"
+        elif task is not None and (task.queue is not Queue.PROVISIONAL or task.approved_by):
+            more = bool(self.app.picture.snapshot.to_review())
+            hint = "n shows the next to review" if more else "nothing else to review: esc goes back"
+        else:
+            hint = "enter comments on a line, { } files, [ ] hunks"
         self.flash_line.set_hint(hint)
 
     # One after the other
@@ -246,6 +252,28 @@ class ReviewScreen(FleetScreen):
         else:
             chosen = others[0 if step > 0 else -1]
         self.review(chosen)
+
+    def performed(self, action: Action, context: Context) -> None:
+        """Once a task is decided, go on with the next one that waits."""
+        decided = context.task
+        if action.id not in DECISIONS or decided is None or decided.id != self._task_id:
+            return
+        before = [task.id for task in context.snapshot.to_review()]
+        place = before.index(decided.id) if decided.id in before else -1
+        still = {task.id for task in self.app.picture.snapshot.to_review()} - {decided.id}
+        chosen = next((key for key in (*before[place + 1 :], *before) if key in still), None)
+        if chosen is None:
+            self._show_hint()
+            return
+        self._went_on_at = time.monotonic()
+        self.review(chosen)
+
+    def action_perform(self, action_id: str) -> None:
+        """Do an action, but decide nothing by a key that was meant for the task before."""
+        if action_id in DECISIONS and time.monotonic() - self._went_on_at < MEANT_FOR_THE_LAST:
+            self.app.flash(f"this is the next task now: {self._task_id}", "warning")
+            return
+        super().action_perform(action_id)
 
     def review(self, task_id: str) -> None:
         """Show another task's changes."""

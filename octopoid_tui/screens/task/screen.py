@@ -93,8 +93,7 @@ class TaskScreen(FleetScreen):
         yield KeyFooter()
         yield TooSmall(*SMALLEST)
 
-    def on_mount(self) -> None:
-        super().on_mount()
+    def ready(self) -> None:
         self.set_interval(FOLLOW_EVERY, self._follow)
         self.choose_tab(self._tab)
 
