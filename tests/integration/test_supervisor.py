@@ -322,6 +322,7 @@ def test_adopted_run_is_stopped_like_an_own_one(prepare: Prepare) -> None:
     """A run started by a process that is gone ends by the same call, in the same way."""
     run = prepare("stubborn")
     launch_by_a_scheduler_that_is_killed(run)
+    eventually(lambda: has_written(run, b"ready"))
     stop(run)
     ended = wait_ended(run, 5)
     assert (ended.cause, ended.signal) == (ExitCause.STOPPED, signal.SIGKILL)
