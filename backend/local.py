@@ -1,17 +1,19 @@
-"""The state in this process: the lifecycle over an embedded store, behind an async face."""
+"""The state in this process: the lifecycle over a store, behind an async face."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from backend.clock import Clock, SystemClock
-from backend.errors import StoreBroken
+from backend.errors import StoreBroken, StoreBusy
 from backend.interface import Transition
+from backend.keys import ApiKey, CreatedKey, NewKey
 from backend.lifecycle import Limits
 from backend.model import (
     Actor,
@@ -38,55 +40,68 @@ from backend.model import (
 from backend.service import Service
 from backend.store.migrate import migrate, quick_check
 from backend.store.sqlite import SqliteStore, connect, damaged, explain
-from backend.workers import Reader, Watchers, Writer
+from backend.workers import Embedded, Engine
 
 T = TypeVar("T")
 BATCH = 500
 """Events in one batch of a watch."""
+AGAIN_S = 0.5
+"""How soon a watch looks again when the store was busy or away."""
 
 
 class LocalBackend:
-    """A `Backend` over one SQLite file; of one file, one process holds one of these.
+    """A `Backend` over a SQLite file, of which one process holds one of these, or a PostgreSQL database.
 
-    Writes go through one thread, which commits what is queued together; reads through another, so that a
-    long listing holds up no claim. Both may be called from any event loop. A write that has returned is
-    on the disk, and every read after it sees it.
+    May be called from any event loop. A write that has returned is on the disk, and every read after it sees
+    it.
     """
 
-    def __init__(self, path: Path, clock: Clock | None = None, limits: Limits | None = None) -> None:
-        """Open the store, making or migrating the file as needed; see `open` for use in an event loop.
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    async def open(cls, path: Path, clock: Clock | None = None, limits: Limits | None = None) -> LocalBackend:
+        """Open a SQLite store, making or migrating the file as needed.
 
         Raises:
             StoreBroken: the file is damaged, of a newer version, or can not be used; it is left as it is.
             StoreBusy: another program is writing it.
         """
-        self.path = path
-        clock, limits = clock or SystemClock(), limits or Limits()
-        writing, reading = open_store(path, clock.now_ms())
-        self._watchers = Watchers()
-        self._writer = Writer(writing, Service(writing, clock, limits), self._watchers)
-        self._reader = Reader(reading, Service(reading, clock, limits))
+        return cls(await asyncio.to_thread(embed, path, clock or SystemClock(), limits or Limits()))
 
     @classmethod
-    async def open(cls, path: Path, clock: Clock | None = None, limits: Limits | None = None) -> LocalBackend:
-        """Open the store off the event loop.
+    async def connect(
+        cls, url: str, clock: Clock | None = None, limits: Limits | None = None
+    ) -> LocalBackend:
+        """Connect to a PostgreSQL database, making or migrating its tables as needed.
 
-        Raises: what the constructor raises.
+        Args:
+            url: `postgresql://user@host/database`, with whatever libpq understands.
+            clock: the database's own, which all replicas share, unless given.
+
+        Raises:
+            StoreBroken: the database is of a newer version, or PostgreSQL's driver is not installed.
+            StoreBusy: the database cannot be reached.
         """
-        return await asyncio.to_thread(cls, path, clock, limits)
+        try:
+            from backend.pool import Pool
+        except ImportError as error:
+            raise StoreBroken(
+                "the driver of PostgreSQL is not installed",
+                "install it with: pip install 'octopoid[postgres]'",
+            ) from error
+        return cls(await asyncio.to_thread(Pool.open, url, clock, limits or Limits()))
 
     async def close(self) -> None:
-        """Finish what is queued, end every watch, and close the file. Closing again is no error."""
-        self._watchers.close()
-        # The reader first: the last connection to close folds the write-ahead log into the file.
-        await asyncio.to_thread(self._reader.close)
-        await asyncio.to_thread(self._writer.close)
+        """Finish what is queued, end every watch, and close the store. Closing again is no error."""
+        self._engine.watchers.close()
+        await asyncio.to_thread(self._engine.close)
 
     async def _read(self, job: Callable[[Service], T]) -> T:
-        return await self._reader.submit(job)
+        return await self._engine.read(job)
 
     async def _write(self, job: Callable[[Service], T]) -> T:
-        return await self._writer.submit(job)
+        return await self._engine.write(job)
 
     # Tasks
     async def create_task(self, new: NewTask, *, actor: Actor) -> Task:
@@ -192,6 +207,26 @@ class LocalBackend:
     async def get_pause(self) -> Pause:
         return await self._read(lambda service: service.machines.get_pause())
 
+    # Keys
+    async def create_key(self, new: NewKey, *, actor: Actor) -> CreatedKey:
+        return await self._write(lambda service: service.keys.create(new, actor))
+
+    async def list_keys(self) -> list[ApiKey]:
+        return await self._read(lambda service: service.keys.find_all())
+
+    async def revoke_key(self, key_id: str, *, actor: Actor) -> ApiKey:
+        return await self._write(lambda service: service.keys.revoke(key_id, actor))
+
+    async def verify_key(self, text: str) -> ApiKey | None:
+        """The key that `text` is, if it still opens anything; its use is noted once a minute."""
+        found = await self._read(lambda service: _verified(service, text))
+        if found is None:
+            return None
+        key, noted = found
+        if not noted:
+            await self._write(lambda service: service.keys.use(key.id))
+        return key
+
     # The log
     async def events(self, *, after: int = 0, limit: int = 500, entity_id: str | None = None) -> list[Event]:
         return await self._read(lambda service: service.log.events(after, limit, entity_id))
@@ -201,10 +236,16 @@ class LocalBackend:
 
     async def watch(self, after: int) -> AsyncIterator[list[Event]]:
         """Batches of events in commit order, from `after` on, as they come; ends when closed."""
-        with self._watchers.watch() as watcher:
-            while not self._watchers.closed:
+        watchers = self._engine.watchers
+        with watchers.watch() as watcher:
+            while not watchers.closed:
                 watcher.clear()
-                batch = await self.events(after=after, limit=BATCH)
+                try:
+                    batch = await self.events(after=after, limit=BATCH)
+                except StoreBusy:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(watcher.wait(), AGAIN_S)
+                    continue
                 if batch:
                     after = batch[-1].seq
                     yield batch
@@ -213,6 +254,19 @@ class LocalBackend:
 
     async def cost_since(self, since: datetime) -> float:
         return await self._read(lambda service: service.runs.cost_since(since))
+
+
+def _verified(service: Service, text: str) -> tuple[ApiKey, bool] | None:
+    key = service.keys.verify(text)
+    return None if key is None else (key, service.keys.is_noted(key))
+
+
+def embed(path: Path, clock: Clock, limits: Limits) -> Embedded:
+    """
+    Raises: what `open_store` raises.
+    """
+    writing, reading = open_store(path, clock.now_ms())
+    return Embedded((writing, Service(writing, clock, limits)), (reading, Service(reading, clock, limits)))
 
 
 def open_store(path: Path, now: int) -> tuple[SqliteStore, SqliteStore]:

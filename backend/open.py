@@ -30,7 +30,8 @@ class Opened:
 
     backend: Backend
     lock: OwnerLock
-    socket: Path
+    socket: Path | None
+    """Where the owner serves other processes; None when they reach the store by themselves."""
     _server: SocketServer | None = field(default=None, init=False)
     _changing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
@@ -46,7 +47,7 @@ class Opened:
             StoreBroken: no socket can be opened.
         """
         async with self._changing:
-            if not self.owned or self._server is not None:
+            if not self.owned or self._server is not None or self.socket is None:
                 return
             server = SocketServer(self.backend, self.socket)
             await server.start()
@@ -112,6 +113,63 @@ async def open_backend(
             raise _busy(holder, trouble, wait_s)
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_S)
+
+
+async def open_remote(url: str, api_key: str | None, lock: Path, *, what: str) -> Opened:
+    """Connect to a server, and make sure that it answers and takes the key.
+
+    A screen or a scheduler holds the lock as it does over a store of its own, so that there is one
+    scheduler to a folder; a command needs none.
+
+    Args:
+        what: what this process is: screen, run or command.
+
+    Raises:
+        StoreBusy: nobody answers at the address.
+        KeyRefused: the server wants a key, or another one.
+        StoreBroken: what answers is no Octopoid.
+    """
+    remote = RemoteBackend(url, api_key=api_key)
+    owner = OwnerLock(lock)
+    try:
+        await remote.last_seq()
+        if what != "command":
+            owner.try_acquire(what)
+    except BaseException:
+        await remote.close()
+        raise
+    return Opened(remote, owner, None)
+
+
+async def open_database(
+    url: str,
+    lock: Path,
+    *,
+    what: str,
+    limits: Limits | None = None,
+    clock: Clock | None = None,
+) -> Opened:
+    """Connect to a PostgreSQL database, which any number of processes may use at the same time.
+
+    As with a server, the lock only keeps a folder to one scheduler.
+
+    Args:
+        url: `postgresql://user@host/database`.
+        what: what this process is: screen, run or command.
+
+    Raises:
+        StoreBusy: the database cannot be reached.
+        StoreBroken: it is of a newer version, or the driver is not installed.
+    """
+    backend = await LocalBackend.connect(url, clock, limits)
+    owner = OwnerLock(lock)
+    try:
+        if what != "command":
+            owner.try_acquire(what)
+    except BaseException:
+        await backend.close()
+        raise
+    return Opened(backend, owner, None)
 
 
 async def _own(

@@ -1,4 +1,4 @@
-"""The threads behind an async backend: one that writes, one that reads, and those who watch the log."""
+"""The threads behind an async backend over SQLite, and what any backend's threads have in common."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import sleep
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from backend.errors import StoreBroken
 from backend.service import Service
@@ -69,6 +69,25 @@ class Watchers:
     def close(self) -> None:
         self.closed = True
         self.wake()
+
+
+class Engine(Protocol):
+    """What runs jobs against a store, each as one transaction."""
+
+    @property
+    def watchers(self) -> Watchers: ...
+
+    async def read(self, job: Callable[[Service], T]) -> T:
+        """Run a job that changes nothing; it sees one state of the store throughout."""
+        ...
+
+    async def write(self, job: Callable[[Service], T]) -> T:
+        """Run a job; when this returns its changes are kept, when it raises none of them is."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is queued, and close the store; again is no error."""
+        ...
 
 
 class Worker:
@@ -136,7 +155,7 @@ class Reader(Worker):
             first.error = self._explained(error)
         finally:
             self._store.rollback()
-        _settle_all([first])
+        settle_all([first])
 
 
 class Writer(Worker):
@@ -160,7 +179,7 @@ class Writer(Worker):
                     break
                 batch.append(command)
         self._commit(batch)
-        _settle_all(batch)
+        settle_all(batch)
         self._watchers.wake()
         if ended:
             self._queue.put(None)
@@ -194,7 +213,30 @@ class Writer(Worker):
             store.keep()
 
 
-def _settle_all(batch: list[Command[Any]]) -> None:
+class Embedded:
+    """SQLite: one thread writes and commits together what is queued; another reads.
+
+    So a long listing holds up no claim, and no connection waits for another's lock.
+    """
+
+    def __init__(self, writing: tuple[SqliteStore, Service], reading: tuple[SqliteStore, Service]) -> None:
+        self.watchers = Watchers()
+        self._writer = Writer(*writing, self.watchers)
+        self._reader = Reader(*reading)
+
+    async def read(self, job: Callable[[Service], T]) -> T:
+        return await self._reader.submit(job)
+
+    async def write(self, job: Callable[[Service], T]) -> T:
+        return await self._writer.submit(job)
+
+    def close(self) -> None:
+        # The reader first: the last connection to close folds the write-ahead log into the file.
+        self._reader.close()
+        self._writer.close()
+
+
+def settle_all(batch: list[Command[Any]]) -> None:
     """Tell everybody who waits, with one call into each loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Command[Any]]] = {}
     for command in batch:

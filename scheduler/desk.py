@@ -14,7 +14,7 @@ from typing import Any
 
 from backend.clean import clean
 from backend.clock import Clock, SystemClock, from_ms
-from backend.errors import BadInput, OctopoidError, Refused
+from backend.errors import BadInput, NotFound, OctopoidError, Refused
 from backend.ids import check_id, new_id
 from backend.interface import Action, Backend, Transition
 from backend.model import (
@@ -47,7 +47,7 @@ from scheduler.notices import Notice, Waiting, config_notices
 from scheduler.pipeline.accept import Acceptor, ready_to_merge
 from scheduler.pipeline.checks import Checks, missing
 from scheduler.pipeline.deliver import waiting_branches
-from scheduler.presence import scheduler_running
+from scheduler.presence import is_live, scheduler_running
 from scheduler.project import Project
 from scheduler.roles import load_role
 from scheduler.runs.rundir import RunDir
@@ -216,8 +216,9 @@ class Desk:
         )
         if not wait:
             return task
-        if scheduler_running(self.project):
-            return await self._until_merged(task)
+        place = await self._place_of_work(task)
+        if place is not None or scheduler_running(self.project):
+            return await self._until_merged(task, place)
         checks = Checks(self.backend, self.project, await self._open_hub(), self._clock)
         acceptor = Acceptor(self.backend, self.project, await self._open_hub(), checks)
         if task.reason is not None:
@@ -236,18 +237,37 @@ class Desk:
                 tuple(f"check {name!r} has no pass on {task.head_sha[:12]}" for name in lacking),
             )
 
-    async def _until_merged(self, task: Task) -> Task:
-        """Wait for the scheduler to merge what was approved."""
-        for polls in count(1):
+    async def _until_merged(self, task: Task, place: str | None) -> Task:
+        """Wait for the scheduler to merge what was approved: this machine's, or that of `place`."""
+        for polls in count():
             if task.queue is not Queue.PROVISIONAL or not ready_to_merge(task):
                 break
-            if polls % LIVENESS_EVERY == 0 and not scheduler_running(self.project):
+            if polls % LIVENESS_EVERY == 0 and not await self._scheduling(place):
+                where = f" of {place}, which has its work, does not run" if place else " has ended"
                 raise Refused(
-                    f"task {task.id} is approved, but the scheduler has ended", "octopoid run merges it"
+                    f"task {task.id} is approved, but the scheduler{where}",
+                    f"octopoid run merges it{' there' if place else ''}",
                 )
             await asyncio.sleep(MERGE_POLL_S)
             task = await self.backend.get_task(task.id)
         return self._merged(task)
+
+    async def _scheduling(self, place: str | None) -> bool:
+        if place is None:
+            return scheduler_running(self.project)
+        now = from_ms(self._clock.now_ms())
+        return any(one.id == place and is_live(one, now) for one in await self.backend.list_orchestrators())
+
+    async def _place_of_work(self, task: Task) -> str | None:
+        """The machine that has the task's work, when it is not this one."""
+        if self.project.config.mode == "local" or task.head_sha is None:
+            return None
+        hub = await self._open_hub()
+        if await asyncio.to_thread(hub.fetch_commit, task.head_sha):
+            return None
+        runs = await self.backend.list_runs(task_id=task.id)
+        places = [run.orchestrator_id for run in runs if run.head_sha == task.head_sha]
+        return places[-1] if places else "another machine"
 
     def _merged(self, task: Task) -> Task:
         if task.queue is Queue.DONE:
@@ -298,6 +318,9 @@ class Desk:
         task = await self.backend.get_task(task_id)
         if task.head_sha is None:
             return ""
+        place = await self._place_of_work(task)
+        if place is not None:
+            raise NotFound(f"the work of task {task.id} is on {place}, not here", "read its diff there")
         hub = await self._open_hub()
         return await asyncio.to_thread(_diff, hub, task.base_sha, task.head_sha, task.base_branch)
 

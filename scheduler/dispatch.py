@@ -17,6 +17,7 @@ from scheduler.admission.verdict import Verdict
 from scheduler.admission.world import Slot, World, read_world, slots_of
 from scheduler.agents.interface import AgentUnavailable, Assignment
 from scheduler.agents.registry import adapter_for
+from scheduler.commits import Commits
 from scheduler.fleet import Background, Fleet, close_intake
 from scheduler.project import Project
 from scheduler.roles import load_role
@@ -37,7 +38,7 @@ class Dispatcher:
 
     def __init__(
         self, backend: Backend, project: Project, fleet: Fleet, starter: Starter, background: Background,
-        clock: Clock,
+        clock: Clock, commits: Commits,
     ) -> None:  # fmt: skip
         self._backend = backend
         self._project = project
@@ -45,6 +46,9 @@ class Dispatcher:
         self._starter = starter
         self._background = background
         self._clock = clock
+        self._commits = commits
+        self._elsewhere: dict[str, str] = {}
+        """Roles for which a task waits that cannot be worked on here, and why."""
         self._reported: tuple[Agent, ...] = ()
         self._chosen: dict[str, Task] = {}
         """Tasks whose start is under way, by slot."""
@@ -98,11 +102,25 @@ class Dispatcher:
             TaskFilter(queues=frozenset({Queue.INCOMING}), limit=LOOK_AHEAD)
         )
         found = [(task, role_wanted(task)) for task in (*provisional, *incoming)]
+        if world.config.mode == "remote":
+            found = await asyncio.to_thread(self._workable, found)
         return [
             Candidate(task, role, await self._cost(task.id, world))
             for task, role in found
             if role is not None
         ]
+
+    def _workable(self, found: list[tuple[Task, str | None]]) -> list[tuple[Task, str | None]]:
+        """Without the tasks whose commits another machine has. Blocking."""
+        self._elsewhere.clear()
+        here = []
+        for task, role in found:
+            reason = self._commits.lacking(task) if role is not None else None
+            if reason is None:
+                here.append((task, role))
+            elif role is not None:
+                self._elsewhere.setdefault(role, f"task {task.id} waits: {reason}")
+        return here
 
     async def _cost(self, task_id: str, world: World) -> float:
         if world.config.budgets.task_usd is None:
@@ -131,7 +149,9 @@ class Dispatcher:
         return None, shut_for[0] if shut_for else None
 
     def _nothing(self, slot: Slot) -> str:
-        return self._fleet.slot_errors.get(slot.name) or f"no task waits for role {slot.spec.role}"
+        role = slot.spec.role
+        known = self._fleet.slot_errors.get(slot.name) or self._elsewhere.get(role)
+        return known or f"no task waits for role {role}"
 
     async def _start(self, slot: Slot, candidate: Candidate) -> None:
         """Start one run. What fails rests: the task, the slot, or the intake, as far as the fault reaches."""

@@ -134,7 +134,8 @@ class Finisher:
     async def _settle_checked(self, ended: Ended) -> Outcome:
         """Work that looks finished: run the checks, then submit it or send it back to be repaired."""
         assert ended.work is not None
-        results = await self._checks.run(ended.task, ended.work.head_sha, ended.task.base_sha, ended.run.id)
+        base = ended.task.base_sha or ended.run.base_sha or ""
+        results = await self._checks.run(ended.task, ended.work.head_sha, base, ended.run.id)
         if results.passed:
             await self._move(ended, ended.decision)
             return ended.decision.outcome

@@ -16,6 +16,7 @@ from backend.interface import Backend
 from backend.model import Queue, Renewal, TaskFilter
 from backend.owner import OwnerLock
 from scheduler.attend import Attendant
+from scheduler.commits import Commits
 from scheduler.dispatch import Dispatcher
 from scheduler.finish import Finisher
 from scheduler.fleet import Background, Fleet, close_intake
@@ -99,7 +100,10 @@ class Scheduler:
         self._finisher = Finisher(backend, project, hub, checks)
         self._acceptor = Acceptor(backend, project, hub, checks)
         starter = Starter(backend, project, self._fleet, hub, clock, bin_dir)
-        self._dispatcher = Dispatcher(backend, project, self._fleet, starter, self._background, clock)
+        self._commits = Commits(hub, clock)
+        self._dispatcher = Dispatcher(
+            backend, project, self._fleet, starter, self._background, clock, self._commits
+        )
         self._tidier = Tidier(backend, project, hub, clock)
         self._deliverer = Deliverer(project, hub)
         await backend.register(project.cluster, project.machine_id, pid=os.getpid())
@@ -231,6 +235,11 @@ class Scheduler:
         if "merge" in self._background or not self._may_try("merge"):
             return
         tasks = await self._backend.list_tasks(TaskFilter(queues=frozenset({Queue.PROVISIONAL})))
+        if self._project.config.mode == "remote":
+            # The machine that has the work merges it, and no other.
+            tasks = await asyncio.to_thread(
+                lambda: [task for task in tasks if task.head_sha and self._commits.has(task.head_sha)]
+            )
         for task in tasks:
             if await approve_by_rule(self._backend, self._project.config, task):
                 return

@@ -181,7 +181,7 @@ class Starter:
             assert task.head_sha is not None
             target = sync_target(hub, task.base_branch)
             conflict = prepare_conflict(
-                hub, root, task.id, run.attempt, task.head_sha, target, identity, task.base_sha
+                hub, root, task.id, run.attempt, task.head_sha, target, identity, task.base_sha or target
             )
             work = self._work_so_far(task, target)
             return Beginning(target, replace(work, conflict="\n".join(conflict.paths))), conflict.workspace
@@ -190,9 +190,10 @@ class Starter:
         return Beginning(base, self._work_so_far(task, base)), workspace
 
     def _base(self, task: Task) -> str:
-        """The commit new work starts from: as recorded, or today's when it builds on other tasks."""
-        if not task.blocked_by:
+        """The commit new work starts from: as recorded; today's without one, or when it builds on others."""
+        if task.base_sha and not task.blocked_by:
             self._hub.sync_base(task.base_branch)
+            self._hub.fetch_commit(task.base_sha)
             return task.base_sha
         return sync_target(self._hub, task.base_branch)
 
@@ -237,7 +238,7 @@ class Starter:
             "attempt": run.attempt,
             "attempt_in_role": attempt_in_role,
             "base_branch": task.base_branch,
-            "base_sha": task.base_sha,
+            "base_sha": workspace.base_sha,
             "worktree": str(workspace.path),
         }
         if "demo" in task.metadata:

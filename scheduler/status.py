@@ -10,6 +10,9 @@ from backend.model import AgentStatus, Json, Orchestrator, Queue, TaskFilter
 from scheduler.presence import is_live, scheduler_running
 from scheduler.project import Project
 
+SYNC_STATES = {"local": "local", "remote": "online"}
+"""Over a server what is read here is what the server said just now."""
+
 NO_SCHEDULER = "no scheduler is running: octopoid run"
 
 
@@ -33,7 +36,7 @@ async def read_status(backend: Backend, project: Project, clock: Clock) -> Json:
         "agents": await _agents(backend, live),
         "leases": await _leases(backend),
         "questions": len(await backend.open_questions()),
-        "sync": {"state": "local", "pending": 0, "conflicts": 0},
+        "sync": {"state": SYNC_STATES[project.config.mode], "pending": 0, "conflicts": 0},
         "cost_today_usd": round(await backend.cost_since(midnight), 6),
     }
 

@@ -6,27 +6,28 @@ import asyncio
 import importlib
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from backend.errors import BY_SLUG, BadInput, NotFound, OctopoidError, Refused, StoreBroken, StoreBusy
-from backend.ids import new_id
 from backend.model import Json
 from backend.wire import decode, encode
 
 if TYPE_CHECKING:
-    import httpx
+    import octopoid_sdk
 
-Method = Literal["GET", "POST", "PUT", "PATCH"]
-
-CONNECT_S = 3.0
-ANSWER_S = 30.0
-IDLE_S = 20.0
-"""Shorter than the server keeps an idle connection, so that none is closed under a request."""
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 _import_lock = threading.Lock()
+
+
+class KeyRefused(OctopoidError):
+    """The server wants a key, or one that permits more."""
+
+    slug = "key-refused"
+    http_status = 401
 
 
 def load_httpx() -> Any:
@@ -42,8 +43,14 @@ def load_httpx() -> Any:
                 sys.modules.pop("httpx._main", None)
 
 
+def load_sdk() -> ModuleType:
+    """The SDK, and the HTTP library it stands on: what a process that owns its store never needs."""
+    load_httpx()
+    return importlib.import_module("octopoid_sdk")
+
+
 class Connection:
-    """Speaks to one server; opened at the first request.
+    """Speaks to one server; the client is loaded, and connected, at the first request.
 
     Args:
         base_url: where the API is, without `/api`; over a socket any name will do.
@@ -55,8 +62,8 @@ class Connection:
         self.base_url = base_url
         self.socket_path = socket_path
         self._api_key = api_key
-        self._httpx: Any = None
-        self._client: httpx.AsyncClient | None = None
+        self._sdk: Any = None
+        self._transport: octopoid_sdk.AsyncTransport | None = None
         self._opening = asyncio.Lock()
         self._closed = False
 
@@ -80,100 +87,90 @@ class Connection:
     ) -> Any:
         """Send one request; returns the decoded answer, or None for one without a body.
 
-        A connection that breaks is tried once more: the server answers a change it has already made
-        under the same idempotency key as it did the first time.
+        A connection that breaks is tried again: the server answers a change it has already made under the
+        same idempotency key as it did the first time.
 
         Raises:
             OctopoidError: what the server refused, as the class it was there.
             StoreBusy: the server does not answer.
             StoreBroken: the answer is not understood.
         """
-        httpx = await self._load()
-        sent = dict(headers or {})
-        content = None
-        if body is not None:
-            content = encode(body)
-            sent |= {"Content-Type": "application/json", "Idempotency-Key": new_id() + new_id()}
-        for last in (False, True):
-            client = await self._open()
-            try:
-                answer = await client.request(method, path, content=content, params=params, headers=sent)
-            except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
-                if last:
-                    raise self._unreachable(error, sent=method != "GET") from error
-            except httpx.TransportError as error:
-                raise self._unreachable(error, sent=isinstance(error, httpx.ReadTimeout)) from error
-            else:
-                return _read(answer.status_code, answer.content)
-        raise AssertionError("unreachable")
+        transport = await self._open()
+        content = None if body is None else encode(body)
+        request = self._sdk.Request(method, path, params, content, headers or {})
+        try:
+            answer = await transport.send(request)
+        except self._sdk.ServerUnreachable as error:
+            raise self._unreachable(error) from error
+        except self._sdk.ClientClosed as error:
+            raise _closed() from error
+        return _read(answer.status, answer.content)
 
-    @asynccontextmanager
-    async def stream(
-        self, path: str, headers: Mapping[str, str], silence_s: float
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The chunks of a streamed answer; a silence longer than `silence_s` is a lost connection.
+    async def follow(self, after: int, patience_s: float) -> AsyncGenerator[list[bytes]]:
+        """The data of the events after `after` as they come, in batches; ends when this is closed.
 
         Raises:
-            StoreBusy: the connection cannot be made, or is lost.
+            OctopoidError: the server refused.
+            StoreBusy: it has not answered for `patience_s` seconds.
         """
-        httpx = await self._load()
-        client = await self._open()
-        timeout = httpx.Timeout(CONNECT_S, read=silence_s)
+        if after < 0:
+            raise BadInput(f"no event comes after {after}", "begin at 0")
+        transport = await self._open()
+        batches = transport.follow(after, patience_s)
         try:
-            async with client.stream("GET", path, headers=dict(headers), timeout=timeout) as answer:
-                if answer.status_code != 200:
-                    _read(answer.status_code, await answer.aread())
-                async with aclosing(cast("AsyncGenerator[bytes, None]", answer.aiter_bytes())) as chunks:
-                    yield chunks
-        except httpx.TransportError as error:
-            raise self._unreachable(error, sent=False) from error
+            async for frames in batches:
+                yield [frame.data for frame in frames]
+        except self._sdk.ApiError as error:
+            raise as_ours(error) from error
+        except self._sdk.ServerUnreachable as error:
+            raise self._unreachable(error) from error
+        except self._sdk.ClientClosed:
+            return
+        finally:
+            await batches.aclose()
 
     async def close(self) -> None:
         self._closed = True
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.close()
 
-    async def _load(self) -> Any:
-        if self._httpx is None:
-            self._httpx = await asyncio.to_thread(load_httpx)
-        return self._httpx
-
-    async def _open(self) -> httpx.AsyncClient:
+    async def _open(self) -> octopoid_sdk.AsyncTransport:
         async with self._opening:
             if self._closed:
-                raise StoreBusy("the connection to the store is closed", "open it again")
-            if self._client is None:
-                self._client = self._make(await self._load())
-            return self._client
+                raise _closed()
+            if self._transport is None:
+                self._sdk = await asyncio.to_thread(load_sdk)
+                self._transport = self._make()
+            return self._transport
 
-    def _make(self, library: Any) -> httpx.AsyncClient:
-        limits = library.Limits(max_connections=64, max_keepalive_connections=8, keepalive_expiry=IDLE_S)
-        uds = None if self.socket_path is None else str(self.socket_path)
-        verify = uds is None  # no certificates are read for a socket
-        client: httpx.AsyncClient = library.AsyncClient(
-            base_url=f"{self.base_url.rstrip('/')}/api/",
-            transport=library.AsyncHTTPTransport(uds=uds, verify=verify, limits=limits, trust_env=False),
-            timeout=library.Timeout(ANSWER_S, connect=CONNECT_S),
-            headers={"Authorization": f"Bearer {self._api_key}"} if self._api_key else None,
-            trust_env=False,
-            follow_redirects=False,
+    def _make(self) -> octopoid_sdk.AsyncTransport:
+        server = self._sdk.Server(self.base_url, self._api_key, self.socket_path)
+        near = self.socket_path is not None
+        # Behind a socket that takes no connection there is no process any more.
+        retries = self._sdk.Retries(
+            attempts=2 if near else 3, first_pause_s=0.0 if near else 0.2, connecting=not near
         )
-        return client
+        return cast("octopoid_sdk.AsyncTransport", self._sdk.AsyncTransport(server, retries))
 
-    def _unreachable(self, error: Exception, *, sent: bool) -> StoreBusy:
-        where = f"the socket {self.socket_path}" if self.socket_path is not None else self.base_url
-        reason = str(error) or type(error).__name__
-        after = "; the change may have been made: look before you repeat it" if sent else ""
-        return StoreBusy(
-            f"nobody answers at {where} ({reason})",
-            f"the process that owns the store has ended or hangs; try again{after}",
-        )
+    def _unreachable(self, error: Any) -> StoreBusy:
+        after = "; the change may have been made: look before you repeat it" if error.sent else ""
+        if self.socket_path is not None:
+            return StoreBusy(
+                str(error), f"the process that owns the store has ended or hangs; try again{after}"
+            )
+        return StoreBusy(str(error), f"is `octopoid serve` running there, and server.url right?{after}")
+
+
+def _closed() -> StoreBusy:
+    return StoreBusy("the connection to the store is closed", "open it again")
 
 
 def _read(status: int, content: bytes) -> Any:
     if status == 204:
         return None
+    if 300 <= status < 400:
+        raise StoreBroken("the server redirects to another address", "set server.url to that one")
     try:
         data = decode(content)
     except ValueError as error:
@@ -191,10 +188,23 @@ def to_error(status: int, data: Any) -> OctopoidError:
         return StoreBroken(f"the server answered {status} without a reason", "see its log")
     problem, next_step = data.get("error"), data.get("next_step", "")
     details = tuple(str(line) for line in data.get("details") or ())
-    kind = BY_SLUG.get(str(data.get("slug"))) or _by_status(status)
-    return kind(str(problem or f"the server answered {status}"), str(next_step or ""), details)
+    return _error(status, str(data.get("slug")), str(problem or ""), str(next_step or ""), details)
+
+
+def as_ours(error: Any) -> OctopoidError:
+    """The SDK's error as the class it was on the server."""
+    return _error(error.status, error.slug, error.problem, error.next_step, error.details)
+
+
+def _error(status: int, slug: str, problem: str, next_step: str, details: tuple[str, ...]) -> OctopoidError:
+    kind = BY_SLUG.get(slug) or _by_status(status)
+    if kind is KeyRefused:
+        next_step = (
+            "give a key as OCTOPOID_API_KEY or in .octopoid/api_key; on the server: octopoid keys create"
+        )
+    return kind(problem or f"the server answered {status}", next_step, details)
 
 
 def _by_status(status: int) -> type[OctopoidError]:
-    classes = {404: NotFound, 409: Refused, 503: StoreBusy}
+    classes = {401: KeyRefused, 403: KeyRefused, 404: NotFound, 409: Refused, 429: StoreBusy, 503: StoreBusy}
     return classes.get(status, BadInput if status < 500 else StoreBroken)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from dataclasses import dataclass
+
+from fastapi import APIRouter, FastAPI
 
 from backend.interface import Backend
 from backend.server import problems
+from backend.server.auth import Auth, Verify
 from backend.server.events import Streams
+from backend.server.front import Front
 from backend.server.guard import BodyLimit, Idempotency
 from backend.server.routes import (
     agents,
@@ -14,8 +18,10 @@ from backend.server.routes import (
     events,
     evidence,
     health,
+    keys,
     leases,
     messages,
+    metrics,
     orchestrators,
     runs,
     steering,
@@ -25,21 +31,48 @@ from backend.server.routes import (
 
 PREFIX = "/api/v1"
 
+# `claims` goes before `transitions`, whose address ends in any action.
+NOUNS = (
+    tasks, claims, evidence, transitions, leases, runs, messages, agents, orchestrators, steering, events,
+    keys,
+)  # fmt: skip
+ROUTERS: tuple[tuple[str, APIRouter], ...] = (
+    ("", metrics.router),
+    ("/api", health.router),
+    *((PREFIX, noun.router) for noun in NOUNS),
+)
 
-def create_app(backend: Backend) -> FastAPI:
-    """The application that serves `backend`; it neither opens nor closes it."""
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How an application is guarded that can be reached over the network.
+
+    `hosts` are names it may be called by, besides its address and those of the loopback. Without `verify`
+    no key is asked for.
+    """
+
+    hosts: tuple[str, ...] = ()
+    verify: Verify | None = None
+
+
+def create_app(backend: Backend, network: Network | None = None) -> FastAPI:
+    """The application that serves `backend`; it neither opens nor closes it.
+
+    Without `network` it trusts whoever reaches it, as on a socket of one user's own.
+    """
     app = FastAPI(title="Octopoid", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.backend = backend
     app.state.streams = Streams()
+    app.state.guarded = network is not None
     problems.install(app)
     # The last one added is the first one passed.
     app.add_middleware(Idempotency)
     app.add_middleware(BodyLimit)
+    if network is not None:
+        if network.verify is not None:
+            app.add_middleware(Auth, verify=network.verify)
+        app.add_middleware(Front, hosts=network.hosts)
     app.add_middleware(problems.Catch)
-    app.include_router(health.router, prefix="/api")
-    # `claims` goes before `transitions`, whose address ends in any action.
-    for noun in (
-        tasks, claims, evidence, transitions, leases, runs, messages, agents, orchestrators, steering, events,
-    ):  # fmt: skip
-        app.include_router(noun.router, prefix=PREFIX)
+    for prefix, router in ROUTERS:
+        app.include_router(router, prefix=prefix)
     return app

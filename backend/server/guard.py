@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 
-from backend.server.problems import KeyReused, TooLarge, problem
+from backend.server.caller import SCOPE_NAME, Caller
+from backend.server.problems import KeyReused, TooLarge, TooSlow, problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_LIMIT = 1024 * 1024
+BODY_S = 30.0
 REMEMBERED = 2048
 REMEMBERED_BYTES = 16 * 1024 * 1024
 KEY_LIMIT = 128
@@ -33,7 +35,13 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in READ_ONLY:
             await self.app(scope, receive, send)
             return
-        body = await self._read(scope, receive)
+        try:
+            async with asyncio.timeout(BODY_S):
+                body = await self._read(scope, receive)
+        except TimeoutError:
+            late = TooSlow(f"the body did not come within {BODY_S:g} s", "send it at once")
+            await problem(late, {"Connection": "close"})(scope, receive, send)
+            return
         if body is None:
             trouble = TooLarge(f"the body is larger than {self.limit} bytes", "send less at once")
             await problem(trouble, {"Connection": "close"})(scope, receive, send)
@@ -95,6 +103,9 @@ class Idempotency:
             trouble = KeyReused("the idempotency key is not usable", f"give 1 to {KEY_LIMIT} characters")
             await problem(trouble)(scope, receive, send)
             return
+        caller: Caller | None = scope.get(SCOPE_NAME)
+        if caller is not None:
+            key = f"{caller.key_id} {key}"
         fingerprint = _fingerprint(scope)
         while (known := self.replies.get(key)) is not None:
             if known.fingerprint != fingerprint:

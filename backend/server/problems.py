@@ -37,6 +37,13 @@ class TooLarge(BadInput):
     http_status = 413
 
 
+class TooSlow(BadInput):
+    """The body does not arrive."""
+
+    slug = "too-slow"
+    http_status = 408
+
+
 class WrongMediaType(BadInput):
     """The body is not sent as JSON."""
 

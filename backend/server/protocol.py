@@ -7,6 +7,8 @@ import logging
 import os
 import socket
 import struct
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -40,25 +42,51 @@ def is_own_user(sock: socket.socket) -> bool:
     return CREDENTIALS.unpack(raw)[1] in (0, os.geteuid())
 
 
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Files in PEM."""
+
+    chain: Path
+    key: Path | None = None
+
+
 class EmbeddedServer:
     """uvicorn inside of a loop that belongs to someone else.
 
     Its own main loop wakes ten times a second to look at flags that nobody sets here, so it is not run.
+
+    Args:
+        http: the protocol; the default takes connections of this user alone.
+        connections: how many requests and open connections there may be at once.
+        certificate: for TLS.
+
+    Raises:
+        OSError: the certificate cannot be read or does not fit its key.
     """
 
-    def __init__(self, app: ASGIApplication) -> None:
+    def __init__(
+        self,
+        app: ASGIApplication,
+        http: type[H11Protocol] = OwnUserProtocol,
+        *,
+        connections: int | None = None,
+        certificate: Certificate | None = None,
+    ) -> None:
         config = uvicorn.Config(
             app,
-            http=OwnUserProtocol,
+            http=http,
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            limit_concurrency=connections,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=DRAIN_S,
             h11_max_incomplete_event_size=HEADER_LIMIT,
+            ssl_certfile=None if certificate is None else str(certificate.chain),
+            ssl_keyfile=None if certificate is None or certificate.key is None else str(certificate.key),
         )
         config.load()
         self._server = uvicorn.Server(config)

@@ -16,7 +16,7 @@ from backend.errors import BadInput
 from backend.interface import Backend
 from backend.model import Actor, Json, SenderType
 from backend.server.problems import BadJson, WrongMediaType
-from backend.wire import decode, encode, from_json, parse_actor, refuse_unknown
+from backend.wire import decode, encode, from_json, refuse_unknown
 
 T = TypeVar("T")
 
@@ -64,12 +64,6 @@ def make(kind: type[T], body: Json, **from_address: Any) -> T:
     """A record from a body and the fields that the address gives; the body may not repeat those."""
     refuse_unknown(from_address.keys() & body.keys(), (), "field, which the address gives already")
     return from_json(kind, {**body, **from_address}, strict=True)
-
-
-def take_actor(body: Json) -> Actor:
-    """Take `actor` out of a body."""
-    given = body.pop("actor", None)
-    return API_ACTOR if given is None else parse_actor(given)
 
 
 def query_dict(request: Request, kind: type) -> Json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from backend.clock import Clock
 from backend.lifecycle import Limits
 from backend.service.context import Context
+from backend.service.keys import Keys
 from backend.service.leases import Leases
 from backend.service.log import Log
 from backend.service.machines import Machines
@@ -31,4 +32,5 @@ class Service:
         self.runs = Runs(context)
         self.messages = Messages(context)
         self.machines = Machines(context)
+        self.keys = Keys(context)
         self.log = Log(context)

@@ -133,10 +133,9 @@ def _check_new(new: NewTask) -> None:
     for blocker_id in new.blocked_by:
         check_id(blocker_id, "blocker's id")
     _check_text({"title": new.title, "role": new.role})
-    if not new.base_branch or not new.base_sha:
-        raise BadInput(
-            f"task {new.id} has no base", "name the branch it starts from, and the commit that branch is at"
-        )
+    # Without a commit the task's first run starts from where the branch is by then.
+    if not new.base_branch:
+        raise BadInput(f"task {new.id} has no base", "name the branch it starts from")
 
 
 def _check_text(values: Mapping[str, object]) -> None:

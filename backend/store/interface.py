@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from backend.keys import ApiKey, NewKey
 from backend.model import (
     Agent,
     ClaimRequest,
@@ -182,6 +183,30 @@ class MachineStore(Protocol):
     def save_intake(self, pause: Pause) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key, and the digest of its secret."""
+
+    key: ApiKey
+    digest: str
+
+
+class KeyStore(Protocol):
+    """Keys to the REST API."""
+
+    def insert(self, key_id: str, new: NewKey, digest: str, now: int) -> None: ...
+
+    def read(self, key_id: str) -> StoredKey | None: ...
+
+    def find_all(self) -> list[ApiKey]: ...
+
+    def revoke(self, key_id: str, now: int) -> bool:
+        """False when there is no such key."""
+        ...
+
+    def use(self, key_id: str, now: int) -> None: ...
+
+
 class LogStore(Protocol):
     """The append-only log."""
 
@@ -208,29 +233,21 @@ class Store(Protocol):
     def machines(self) -> MachineStore: ...
 
     @property
+    def keys(self) -> KeyStore: ...
+
+    @property
     def log(self) -> LogStore: ...
 
     def begin(self) -> None:
         """Begin a transaction that may write."""
         ...
 
+    def begin_read(self) -> None:
+        """Begin a transaction that sees one state of the store throughout."""
+        ...
+
     def commit(self) -> None: ...
 
     def rollback(self) -> None: ...
-
-    def mark(self) -> None:
-        """Begin a part of the transaction that can be undone alone."""
-        ...
-
-    def keep(self) -> None:
-        """End the part begun by `mark`."""
-        ...
-
-    def undo(self) -> None:
-        """Undo, and end, the part begun by `mark`."""
-        ...
-
-    @property
-    def in_transaction(self) -> bool: ...
 
     def close(self) -> None: ...

@@ -60,7 +60,7 @@ def migrate(
     """
     ours = available() if steps is None else steps
     done = applied(connection)
-    _check_history(done, ours, path)
+    check_history(done, ours, path)
     missing = [step for step in ours if step.number not in done]
     if not missing:
         return
@@ -89,18 +89,22 @@ def quick_check(connection: sqlite3.Connection) -> str | None:
     return None if verdict == "ok" else verdict
 
 
-def _check_history(done: dict[int, str], ours: Sequence[Migration], path: Path) -> None:
+def check_history(done: dict[int, str], ours: Sequence[Migration], place: Path | str) -> None:
+    """
+    Raises:
+        StoreBroken: what was done to a store is not a beginning of our steps.
+    """
     known = {step.number: step.checksum for step in ours}
     newer = sorted(number for number in done if number not in known)
     if newer:
         raise StoreBroken(
-            f"the store {path} has schema {newer[-1]}, this Octopoid knows up to {max(known, default=0)}",
+            f"the store {place} has schema {newer[-1]}, this Octopoid knows up to {max(known, default=0)}",
             "use the Octopoid that wrote it, or a newer one",
         )
     changed = sorted(number for number, checksum in done.items() if known[number] != checksum)
     if changed:
         raise StoreBroken(
-            f"the store {path} was made by another form of schema step {changed[0]}",
+            f"the store {place} was made by another form of schema step {changed[0]}",
             "it comes from an unreleased Octopoid: export with that one and import here",
         )
 

@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Protocol
 
 HEADER = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+class Answer(Protocol):
+    """What a statement gave, as far as the stores look at it."""
+
+    @property
+    def rowcount(self) -> int: ...
+
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Session(Protocol):
+    """A connection that takes statements of its dialect, with values by name."""
+
+    def execute(self, statement: str, values: Mapping[str, object] = ..., /) -> Answer: ...
+
+    def executemany(self, statement: str, values: Sequence[Mapping[str, object]], /) -> object: ...
 
 
 def load(dialect: str) -> Mapping[str, str]:
@@ -25,3 +47,16 @@ def load(dialect: str) -> Mapping[str, str]:
             raise ValueError(f"{dialect}.sql: block {name!r} is there twice, or lacks purpose or statement")
         statements[name] = statement.strip()
     return MappingProxyType(statements)
+
+
+def load_like(dialect: str, model: Mapping[str, str]) -> Mapping[str, str]:
+    """The statements of a dialect, which has to have exactly the names of another.
+
+    Raises:
+        ValueError: a name is missing or too many.
+    """
+    statements = load(dialect)
+    different = sorted(statements.keys() ^ model.keys())
+    if different:
+        raise ValueError(f"{dialect}.sql does not have the statements of the other dialect: {different}")
+    return statements

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from backend.errors import OctopoidError, StoreBroken, StoreBusy
 from backend.store.sql import load
+from backend.store.sqlite_keys import SqliteKeys
 from backend.store.sqlite_log import SqliteLog
 from backend.store.sqlite_machines import SqliteMachines
 from backend.store.sqlite_messages import SqliteMessages
@@ -19,6 +20,7 @@ OLDEST = (3, 37, 0)
 """The first SQLite with strict tables."""
 BUSY_MS = 10_000
 STATEMENTS = load("sqlite")
+KEY_STATEMENTS = load("sqlite_keys")
 
 
 class SqliteStore:
@@ -31,6 +33,7 @@ class SqliteStore:
         self.runs = SqliteRuns(connection, STATEMENTS)
         self.messages = SqliteMessages(connection, STATEMENTS)
         self.machines = SqliteMachines(connection, STATEMENTS)
+        self.keys = SqliteKeys(connection, KEY_STATEMENTS)
         self.log = SqliteLog(connection, STATEMENTS)
 
     def begin(self) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 
 from backend.model import Agent, Orchestrator, Pause
 from backend.store.rows import agent_of, agent_values, ms_of, orchestrator_of, pause_of
+from backend.store.sql import Session
 
 
 class SqliteMachines:
     """Thin methods, one statement each."""
 
-    def __init__(self, connection: sqlite3.Connection, statements: Mapping[str, str]) -> None:
+    def __init__(self, connection: Session, statements: Mapping[str, str]) -> None:
         self._execute = connection.execute
         self._sql = statements
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 
 from backend.model import Message, NewMessage
 from backend.store.rows import dump, message_of, new_message_values
+from backend.store.sql import Session
 
 
 class SqliteMessages:
     """Thin methods, one statement each."""
 
-    def __init__(self, connection: sqlite3.Connection, statements: Mapping[str, str]) -> None:
+    def __init__(self, connection: Session, statements: Mapping[str, str]) -> None:
         self._execute = connection.execute
         self._sql = statements
 

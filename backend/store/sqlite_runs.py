@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 
 from backend.clock import from_ms
 from backend.model import Evidence, Run, RunEnd, RunStatus, Task
 from backend.store.rows import evidence_of, evidence_values, run_of, run_values
+from backend.store.sql import Session
 
 
 class SqliteRuns:
     """Thin methods, one statement each."""
 
-    def __init__(self, connection: sqlite3.Connection, statements: Mapping[str, str]) -> None:
+    def __init__(self, connection: Session, statements: Mapping[str, str]) -> None:
         self._execute = connection.execute
         self._sql = statements
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 
 from backend.model import ClaimRequest, NewTask, Queue, Task, TaskFilter
 from backend.store.interface import Blocker, StoredTask
 from backend.store.rows import QUEUES, content_values, dump, dump_list, new_task_values, state_values, task_of
+from backend.store.sql import Session
 
 
 class SqliteTasks:
     """Thin methods, a statement or two each."""
 
-    def __init__(self, connection: sqlite3.Connection, statements: Mapping[str, str]) -> None:
+    def __init__(self, connection: Session, statements: Mapping[str, str]) -> None:
         self._execute = connection.execute
         self._executemany = connection.executemany
         self._sql = statements

@@ -23,6 +23,7 @@ REVIEW = "Review"
 STEER = "Steer"
 TALK = "Questions"
 CHECK = "Check"
+SERVER = "Server"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry("init", "setup", "init", "Set up Octopoid in this git repository.", START),
@@ -48,5 +49,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("ask", "questions", "ask", "Ask a person from inside a run.", TALK),
     Entry("doctor", "doctor", "doctor", "Check everything Octopoid relies on.", CHECK),
     Entry("validate", "setup", "validate", "Check the configuration, or explain its keys.", CHECK),
+    Entry("serve", "serve", "serve", "Serve the state to other machines.", SERVER),
+    Entry("keys", "keys", "keys", "Make, list or revoke keys to the server.", SERVER),
 )
 BY_NAME = {entry.name: entry for entry in COMMANDS}

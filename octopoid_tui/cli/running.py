@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 from enum import Enum
 
 from backend.clock import to_iso
+from backend.errors import StoreBusy
 from backend.interface import Backend
 from backend.model import Event
 from octopoid_tui.cli.logfile import close_log, open_log
@@ -22,6 +23,7 @@ from scheduler.project import Project
 log = logging.getLogger("octopoid.run")
 
 READY = b"ready\n"
+REPEAT_S = 1.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -135,9 +137,13 @@ async def _reported(backend: Backend) -> AsyncIterator[None]:
 
     async def report() -> None:
         nonlocal seq
-        async for batch in backend.watch(seq):
-            _tell(batch)
-            seq = batch[-1].seq
+        while True:
+            # A server that is away for a while comes back; the scheduler says in its log what it cannot do.
+            with suppress(StoreBusy):
+                async for batch in backend.watch(seq):
+                    _tell(batch)
+                    seq = batch[-1].seq
+            await asyncio.sleep(REPEAT_S)
 
     reporter = asyncio.create_task(report(), name="report")
     try:
@@ -147,7 +153,10 @@ async def _reported(backend: Backend) -> AsyncIterator[None]:
         with suppress(asyncio.CancelledError):
             await reporter
         # What happened last may not have come through the feed yet.
-        _tell(await backend.events(after=seq))
+        try:
+            _tell(await backend.events(after=seq))
+        except StoreBusy as error:
+            warn(f"what happened last is not known here: {error}")
 
 
 def _tell(events: list[Event]) -> None:

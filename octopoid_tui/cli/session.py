@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from backend.errors import ConfigError, Refused, StoreBusy
+from backend.errors import Refused, StoreBusy
 from backend.interface import Backend
 from backend.model import Actor, SenderType
 from octopoid_tui.cli.ask import RUN_DIR_VARIABLE
@@ -79,26 +79,29 @@ async def _serve_when_long(opened: Opened, finished: asyncio.Event) -> None:
 
 
 async def open_store(project: Project, what: str, *, serve: bool = False) -> Opened:
-    """The project's store: owned by this process if nobody else does, else through its owner.
+    """The project's state: its server, or its store, which this process owns if nobody else does.
 
     Raises:
-        ConfigError: the configuration names a server.
-        StoreBusy, StoreBroken: it cannot be reached.
+        ConfigError: the key for the server cannot be used.
+        KeyRefused: the server does not take it.
+        StoreBusy, StoreBroken: the state cannot be reached.
     """
-    from backend.open import open_backend
+    from backend.open import open_backend, open_remote
 
-    if project.config.mode != "local":
-        raise ConfigError(
-            "mode remote is not available in this version", "set `mode: local` in .octopoid/config.yaml"
-        )
-    layout = project.layout
+    layout, server = project.layout, project.config.server
+    if project.config.mode == "remote":
+        from backend.rest.key import read_key
+
+        assert server.url is not None  # the configuration is refused without one
+        key = server.api_key or read_key(layout.root)
+        return await open_remote(server.url, key, layout.owner_lock, what=what)
     return await open_backend(
         layout.database, layout.owner_lock, layout.socket(), what=what, serve=serve, limits=project.limits
     )
 
 
 async def lasting_store(project: Project, what: str, *, serve: bool = False) -> Opened:
-    """The store, owned by this process or through an owner that stays.
+    """The state, with the right to schedule here unless a process that stays has it.
 
     Raises:
         StoreBusy: a command keeps it and does not end.
@@ -116,7 +119,7 @@ async def lasting_store(project: Project, what: str, *, serve: bool = False) -> 
 
 @asynccontextmanager
 async def own_store(project: Project, what: str) -> AsyncIterator[Backend]:
-    """The project's store, owned by this process and served to others: what a scheduler needs.
+    """The project's state, with the right to schedule here: what a scheduler needs.
 
     Raises:
         Refused: another scheduler works on this repository; the error names its process.
@@ -130,7 +133,7 @@ async def own_store(project: Project, what: str) -> AsyncIterator[Backend]:
 
 
 def refuse_second_scheduler(project: Project) -> None:
-    """Raise `Refused` when another screen or `octopoid run` owns the store now."""
+    """Raise `Refused` when another screen or `octopoid run` works here now."""
     from backend.owner import OwnerLock
 
     pid, holder = holding_pid(project.layout.owner_lock), OwnerLock(project.layout.owner_lock).holder()

@@ -16,9 +16,9 @@ from backend.errors import BadInput, ConfigError
 from octopoid_tui.cli.output import say, say_json, warn
 from octopoid_tui.cli.tasks import JsonFlag
 
-NO_SERVER = (
-    "note: this version cannot work with a server yet; the configuration is written, "
-    "and until then only `mode: local` runs"
+NEXT_WITH_SERVER = (
+    "work starts from and goes into {branch}; next: put the server's key into OCTOPOID_API_KEY or into "
+    ".octopoid/api_key (mode 600), edit agents.yaml, then run `octopoid doctor`"
 )
 
 
@@ -53,7 +53,7 @@ def init(
     else:
         say("\n".join(f"wrote {path}" for path in written))
     if server is not None:
-        warn(NO_SERVER)
+        warn(NEXT_WITH_SERVER.format(branch=branch))
     else:
         warn(f"work starts from and goes into {branch}; next: edit agents.yaml, then run `octopoid doctor`")
 

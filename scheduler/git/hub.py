@@ -16,7 +16,7 @@ from pathlib import Path
 
 from scheduler.git.errors import GitError, HubTampered, MissingBranch, NoCommits, RepositoryUnsupported
 from scheduler.git.lock import RepoLock
-from scheduler.git.names import branch_ref, upstream_ref
+from scheduler.git.names import BASES, branch_ref, is_sha, upstream_ref
 from scheduler.git.run import Git
 
 FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--no-recurse-submodules")
@@ -164,6 +164,21 @@ class Hub:
         if sha is None:
             raise GitError(f"{branch} of {self.source} is no commit", "make it point to one")
         return sha
+
+    def fetch_commit(self, sha: str) -> bool:
+        """Make sure that the hub has a commit, from the user's repository if need be; whether it has."""
+        if not is_sha(sha):
+            return False
+        if self.sha(sha) is not None:
+            return True
+        user = Git.user(self.source)
+        if not user.says("rev-parse", "--verify", "--quiet", f"{sha}^{{commit}}"):
+            return False
+        common = user.text("rev-parse", "--path-format=absolute", "--git-common-dir")
+        fetcher = Git(self.path, config=("fetch.fsckObjects=false",))
+        with self.lock.held(f"fetch {sha[:12]}"):
+            fetcher.run(*FETCH, "--", common, f"+{sha}:{BASES}{sha}", timeout=FETCH_TIMEOUT_S)
+        return True
 
     def resolve_base(self, branch: str) -> tuple[str, str]:
         """The branch and the commit it stands for now, to be stored with a task."""

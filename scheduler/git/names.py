@@ -14,11 +14,17 @@ RESCUE = "refs/octopoid/rescue/"
 RESCUE_MORE = "refs/octopoid/rescue-more/"
 MERGED = "refs/octopoid/merged/"
 REPLACED = "refs/octopoid/replaced/"
+BASES = "refs/octopoid/bases/"
 RESERVED = "octopoid"
 MAX_BRANCH = 200
 
 _COMPONENT = re.compile(r"[^\W][\w.+@#=-]*")
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def is_sha(text: str) -> bool:
+    """Whether `text` is a full object id."""
+    return _SHA.fullmatch(text) is not None
 
 
 def check_sha(text: str) -> str:
@@ -27,7 +33,7 @@ def check_sha(text: str) -> str:
     Raises:
         BadName: if it is anything else, an abbreviation included.
     """
-    if not _SHA.fullmatch(text):
+    if not is_sha(text):
         raise BadName(f"{text[:80]!r} is not a full commit id", "give all 40 hexadecimal digits")
     return text
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import postgres
 import pytest
 
 from backend.clock import ManualClock
@@ -43,20 +44,46 @@ async def local(folder: Path, clock: ManualClock, limits: Limits) -> AsyncIterat
 
 
 @asynccontextmanager
-async def remote_over_socket(folder: Path, clock: ManualClock, limits: Limits) -> AsyncIterator[Backend]:
-    async with local(folder, clock, limits) as backend:
-        server = SocketServer(backend, folder / "o.sock")
-        await server.start()
-        assert server.address is not None
-        far = RemoteBackend(socket_path=server.address)
+async def local_postgresql(folder: Path, clock: ManualClock, limits: Limits) -> AsyncIterator[Backend]:
+    with postgres.server().database() as url:
+        backend = await LocalBackend.connect(url, clock, limits)
         try:
-            yield far
+            yield backend
         finally:
-            await far.close()
-            await server.stop()
+            await backend.close()
 
 
-FACTORIES: dict[str, Factory] = {"local": local, "remote over a unix socket": remote_over_socket}
+@asynccontextmanager
+async def served(backend: Backend, folder: Path) -> AsyncIterator[Backend]:
+    server = SocketServer(backend, folder / "o.sock")
+    await server.start()
+    assert server.address is not None
+    far = RemoteBackend(socket_path=server.address)
+    try:
+        yield far
+    finally:
+        await far.close()
+        await server.stop()
+
+
+@asynccontextmanager
+async def remote_over_socket(folder: Path, clock: ManualClock, limits: Limits) -> AsyncIterator[Backend]:
+    async with local(folder, clock, limits) as backend, served(backend, folder) as far:
+        yield far
+
+
+@asynccontextmanager
+async def remote_over_postgresql(folder: Path, clock: ManualClock, limits: Limits) -> AsyncIterator[Backend]:
+    async with local_postgresql(folder, clock, limits) as backend, served(backend, folder) as far:
+        yield far
+
+
+FACTORIES: dict[str, Factory] = {
+    "local": local,
+    "local postgresql": local_postgresql,
+    "remote over a unix socket": remote_over_socket,
+    "remote over postgresql": remote_over_postgresql,
+}
 ANA = Actor(SenderType.HUMAN, "ana")
 SUBMITTED = RunEnd(Outcome.SUBMITTED, "done", head_sha="work", exit_code=0, commits_count=1, summary="did it")
 

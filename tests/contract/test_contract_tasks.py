@@ -72,7 +72,6 @@ async def test_a_file_belongs_to_one_task(backend: Backend) -> None:
         {"title": " "},
         {"role": ""},
         {"base_branch": ""},
-        {"base_sha": ""},
         {"blocked_by": ("../x",)},
         {"id": "a/b"},
     ],

@@ -6,10 +6,11 @@ import asyncio
 import sqlite3
 import tempfile
 from collections.abc import Coroutine
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+import postgres
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -38,6 +39,8 @@ from backend.model import (
     TaskPatch,
 )
 from backend.store.audit import audit
+from backend.store.postgres_audit import audit as postgres_audit
+from backend.store.postgres_session import connect
 
 pytestmark = pytest.mark.slow
 T = TypeVar("T")
@@ -61,14 +64,24 @@ class Fleet(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "octopoid.db"
+        self.left = ExitStack()
+        self.place()
         self.clock = ManualClock()
         self.claims: list[Claim] = []
         self.checked = 0
         self.before: dict[str, Task] = {}
         self.made = 0
-        self.backend = self.wait(LocalBackend.open(self.path, self.clock))
+        self.backend = self.wait(self.open())
+
+    def place(self) -> None:
+        """Make a place for the store; `left` takes it away again."""
+        raise NotImplementedError
+
+    def open(self) -> Coroutine[Any, Any, LocalBackend]:
+        raise NotImplementedError
+
+    def audit(self) -> list[str]:
+        raise NotImplementedError
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -196,7 +209,7 @@ class Fleet(RuleBasedStateMachine):
         wanted = self.tasks()
         seq = self.wait(self.backend.last_seq())
         self.wait(self.backend.close())
-        self.backend = self.wait(LocalBackend.open(self.path, self.clock))
+        self.backend = self.wait(self.open())
         assert self.tasks() == wanted
         assert self.wait(self.backend.last_seq()) == seq
 
@@ -211,8 +224,7 @@ class Fleet(RuleBasedStateMachine):
             self.check(task, tasks)
         if seq == self.checked:
             return
-        with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as connection:
-            assert audit(connection) == []
+        assert self.audit() == []
         for event in self.wait(self.backend.events(after=self.checked, limit=5000)):
             if event.entity == "task" and event.kind not in ("create", "edit", "block"):
                 assert event.from_state in SOURCES[event.kind]
@@ -237,10 +249,35 @@ class Fleet(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.wait(self.backend.close())
         self.runner.close()
-        self.folder.cleanup()
+        self.left.close()
 
 
-Fleet.TestCase.settings = settings(
+class SqliteFleet(Fleet):
+    def place(self) -> None:
+        folder = self.left.enter_context(tempfile.TemporaryDirectory())
+        self.path = Path(folder) / "octopoid.db"
+
+    def open(self) -> Coroutine[Any, Any, LocalBackend]:
+        return LocalBackend.open(self.path, self.clock)
+
+    def audit(self) -> list[str]:
+        with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as connection:
+            return audit(connection)
+
+
+class PostgresFleet(Fleet):
+    def place(self) -> None:
+        self.url = self.left.enter_context(postgres.server().database())
+        self.auditing = self.left.enter_context(connect(self.url))
+
+    def open(self) -> Coroutine[Any, Any, LocalBackend]:
+        return LocalBackend.connect(self.url, self.clock)
+
+    def audit(self) -> list[str]:
+        return postgres_audit(self.auditing)
+
+
+FULL = settings(
     max_examples=150,
     stateful_step_count=50,
     deadline=None,
@@ -248,4 +285,7 @@ Fleet.TestCase.settings = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-TestFleet = Fleet.TestCase
+SqliteFleet.TestCase.settings = FULL
+PostgresFleet.TestCase.settings = settings(FULL, max_examples=40)
+TestSqliteFleet = SqliteFleet.TestCase
+TestPostgresFleet = PostgresFleet.TestCase

@@ -30,7 +30,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
 async def test_health_names_the_process(served: Served) -> None:
     answer = await served.http.get("/api/health")
     assert answer.status_code == 200
-    assert answer.json()["status"] == "ok"
+    assert answer.json()["status"] == "healthy"
     assert answer.json()["pid"] == os.getpid()
 
 

@@ -224,7 +224,7 @@ async def test_a_restart_keeps_everything(tmp_path: Path) -> None:
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name]
 
 
-SECOND = Migration(2, "0002_more", "CREATE TABLE more (x INTEGER) STRICT;\nINSERT INTO more VALUES (1);\n")
+NEXT = Migration(3, "0003_more", "CREATE TABLE more (x INTEGER) STRICT;\nINSERT INTO more VALUES (1);\n")
 
 
 def test_a_migration_backs_up_first_and_is_recorded(tmp_path: Path) -> None:
@@ -233,22 +233,26 @@ def test_a_migration_backs_up_first_and_is_recorded(tmp_path: Path) -> None:
         migrate(connection, path, 1000)
         migrate(connection, path, 2000)
         assert [file.name for file in tmp_path.glob("*.backup-*")] == []
-        migrate(connection, path, 3000, (*available(), SECOND))
+        migrate(connection, path, 3000, (*available(), NEXT))
         assert connection.execute("SELECT x FROM more").fetchone()[0] == 1
         rows = connection.execute("SELECT number, name, applied_at FROM schema_migrations").fetchall()
-        assert [tuple(row) for row in rows] == [(1, "0001_initial", 1000), (2, "0002_more", 3000)]
+        assert [tuple(row) for row in rows] == [
+            (1, "0001_initial", 1000),
+            (2, "0002_keys", 1000),
+            (3, "0003_more", 3000),
+        ]
     (backup,) = tmp_path.glob("*.backup-*")
-    assert backup.name == "octopoid.db.backup-0001-3000"
+    assert backup.name == "octopoid.db.backup-0002-3000"
     with closing(connect(backup)) as connection:
         assert audit(connection) == []
-        assert connection.execute("SELECT count(*) FROM schema_migrations").fetchone()[0] == 1
+        assert connection.execute("SELECT count(*) FROM schema_migrations").fetchone()[0] == 2
 
 
 def test_a_newer_schema_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "octopoid.db"
     with closing(connect(path)) as connection:
-        migrate(connection, path, 0, (*available(), SECOND))
-    with pytest.raises(StoreBroken, match=r"has schema 2, this Octopoid knows up to 1.*or a newer one"):
+        migrate(connection, path, 0, (*available(), NEXT))
+    with pytest.raises(StoreBroken, match=r"has schema 3, this Octopoid knows up to 2.*or a newer one"):
         open_store(path, 0)
 
 
@@ -263,7 +267,7 @@ def test_another_form_of_a_step_is_refused(tmp_path: Path) -> None:
 
 def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "octopoid.db"
-    broken = Migration(2, "0002_broken", "CREATE TABLE half (x INTEGER);\nINSERT INTO nowhere VALUES (1);\n")
+    broken = Migration(3, "0003_broken", "CREATE TABLE half (x INTEGER);\nINSERT INTO nowhere VALUES (1);\n")
     with closing(connect(path)) as connection:
         migrate(connection, path, 0)
         with pytest.raises(sqlite3.OperationalError, match="nowhere"):

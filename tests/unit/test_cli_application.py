@@ -20,8 +20,9 @@ from octopoid_tui.cli.application import app, expected_errors, load
 from octopoid_tui.cli.commands import COMMANDS
 
 DOCUMENTED = (
-    "accept", "answer", "ask", "cancel", "demo", "diff", "doctor", "enqueue", "init", "list", "logs", "pause",
-    "questions", "reject", "resume", "retry", "run", "show", "start", "status", "stop", "validate", "why",
+    "accept", "answer", "ask", "cancel", "demo", "diff", "doctor", "enqueue", "init", "keys", "list", "logs",
+    "pause", "questions", "reject", "resume", "retry", "run", "serve", "show", "start", "status", "stop",
+    "validate", "why",
 )  # fmt: skip
 
 

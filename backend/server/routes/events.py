@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
-
-import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.errors import BadInput
+from backend.server.bodies import EventQuery
 from backend.server.events import EventStream, Streams, wait_for_events
 from backend.server.wire import backend_of, no_query, read_query, respond, respond_rows
 from backend.wire import event_json
 
 router = APIRouter(prefix="/events")
-
-Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-
-
-@dataclass(frozen=True, slots=True)
-class EventQuery:
-    """What `GET /events` understands; `wait` is in seconds."""
-
-    after: Seq = 0
-    limit: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 500
-    entity_id: str | None = None
-    wait: Annotated[float, msgspec.Meta(ge=0, le=25)] = 0
 
 
 @router.get("")

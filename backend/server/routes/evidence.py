@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.model import Evidence
+from backend.server.caller import require_run, require_task
 from backend.server.wire import backend_of, no_query, read_record, respond, respond_rows
 from backend.wire import evidence_json
 
@@ -22,5 +23,7 @@ async def list_evidence(request: Request, task_id: str) -> Response:
 @router.post("/tasks/{task_id}/evidence")
 async def add_evidence(request: Request, task_id: str) -> Response:
     evidence = await read_record(request, Evidence, task_id=task_id)
+    await require_task(request, task_id)
+    await require_run(request, evidence.run_id)
     await backend_of(request).add_evidence(evidence)
     return respond(evidence_json(evidence), 201)

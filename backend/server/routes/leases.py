@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backend.model import Json
+from backend.server.bodies import RenewBody
+from backend.server.caller import require_machine
 from backend.server.renewals import read_leases
 from backend.server.wire import backend_of, make, read_body, respond, respond_rows
 from backend.wire import task_json
@@ -16,17 +15,10 @@ from backend.wire import task_json
 router = APIRouter()
 
 
-@dataclass(frozen=True, slots=True)
-class RenewBody:
-    """Leases to renew, for how long."""
-
-    leases: list[Json]
-    lease_seconds: int
-
-
 @router.post("/orchestrators/{orchestrator_id}/renew")
 async def renew(request: Request, orchestrator_id: str) -> Response:
     """Renew leases; answers with the tasks whose lease is lost."""
+    require_machine(request, orchestrator_id)
     body = make(RenewBody, await read_body(request))
     leases = read_leases(body.leases, body.lease_seconds)
     lost = await backend_of(request).renew(orchestrator_id, leases, body.lease_seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -11,6 +10,8 @@ from starlette.responses import Response
 
 from backend.errors import BadInput
 from backend.model import NewMessage
+from backend.server.bodies import AnswerBody, MessageQuery, WithdrawBody
+from backend.server.caller import require_run, take_actor
 from backend.server.wire import (
     backend_of,
     make,
@@ -20,33 +21,10 @@ from backend.server.wire import (
     read_record,
     respond,
     respond_rows,
-    take_actor,
 )
 from backend.wire import message_json
 
 router = APIRouter(prefix="/messages")
-
-
-@dataclass(frozen=True, slots=True)
-class MessageQuery:
-    """What `GET /messages` understands: the open questions, or the answers not yet delivered to runs."""
-
-    state: Literal["open", "undelivered"]
-    run_id: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerBody:
-    """An answer to a request."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class WithdrawBody:
-    """Why nobody needs the answer any more."""
-
-    reason: str
 
 
 @router.get("")
@@ -63,6 +41,7 @@ async def list_messages(request: Request) -> Response:
 @router.post("")
 async def post_message(request: Request) -> Response:
     new = await read_record(request, NewMessage)
+    await require_run(request, new.run_id)
     return respond(message_json(await backend_of(request).post_message(new)), 201)
 
 
@@ -75,7 +54,7 @@ async def get_message(request: Request, message_id: str) -> Response:
 @router.post("/{message_id}/answer")
 async def answer(request: Request, message_id: str) -> Response:
     body = await read_body(request)
-    actor = take_actor(body)
+    actor = take_actor(request, body)
     text = make(AnswerBody, body).text
     return respond(message_json(await backend_of(request).answer(message_id, text, actor=actor)))
 
@@ -83,13 +62,19 @@ async def answer(request: Request, message_id: str) -> Response:
 @router.post("/{message_id}/withdraw")
 async def withdraw(request: Request, message_id: str) -> Response:
     body = await read_record(request, WithdrawBody)
+    await _require_run_of(request, message_id)
     return respond(message_json(await backend_of(request).withdraw(message_id, body.reason)))
 
 
 @router.post("/{message_id}/delivered")
 async def mark_delivered(request: Request, message_id: str) -> Response:
     make(_Empty, await read_body(request))
+    await _require_run_of(request, message_id)
     return respond(message_json(await backend_of(request).mark_delivered(message_id)))
+
+
+async def _require_run_of(request: Request, message_id: str) -> None:
+    await require_run(request, (await backend_of(request).get_message(message_id)).run_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,20 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.errors import BadInput, NotFound
+from backend.server.bodies import RegisterBody
+from backend.server.caller import require_machine
 from backend.server.renewals import read_leases
 from backend.server.wire import backend_of, make, no_query, read_body, read_record, respond, respond_rows
 from backend.wire import orchestrator_json
 
 router = APIRouter(prefix="/orchestrators")
-
-
-@dataclass(frozen=True, slots=True)
-class RegisterBody:
-    """Who reports for work."""
-
-    cluster: str
-    machine_id: str
-    pid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +37,7 @@ async def list_orchestrators(request: Request) -> Response:
 async def register(request: Request) -> Response:
     """201 for a machine seen for the first time, 200 for one that comes back."""
     body = await read_record(request, RegisterBody)
+    require_machine(request, f"{body.cluster}-{body.machine_id}")
     backend = backend_of(request)
     known = {one.id for one in await backend.list_orchestrators()}
     machine = await backend.register(body.cluster, body.machine_id, pid=body.pid)
@@ -62,6 +56,7 @@ async def get_orchestrator(request: Request, orchestrator_id: str) -> Response:
 @router.post("/{orchestrator_id}/heartbeat")
 async def heartbeat(request: Request, orchestrator_id: str) -> Response:
     """Note that the machine is alive, and renew its leases in the same call."""
+    require_machine(request, orchestrator_id)
     body = await read_body(request)
     leases, seconds = body.pop("leases", []), body.pop("lease_seconds", None)
     beat = make(Heartbeat, body)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.model import RunEnd, RunPatch
+from backend.server.bodies import RunQuery
+from backend.server.caller import require_run
 from backend.server.wire import backend_of, no_query, read_query, read_record, respond, respond_rows
 from backend.wire import run_json
 
 router = APIRouter(prefix="/runs")
-
-
-@dataclass(frozen=True, slots=True)
-class RunQuery:
-    """What `GET /runs` understands."""
-
-    task_id: str | None = None
-    live: bool = False
 
 
 @router.get("")
@@ -39,10 +31,12 @@ async def get_run(request: Request, run_id: str) -> Response:
 @router.patch("/{run_id}")
 async def update_run(request: Request, run_id: str) -> Response:
     patch = await read_record(request, RunPatch)
+    await require_run(request, run_id)
     return respond(run_json(await backend_of(request).update_run(run_id, patch)))
 
 
 @router.post("/{run_id}/end")
 async def end_run(request: Request, run_id: str) -> Response:
     end = await read_record(request, RunEnd)
+    await require_run(request, run_id)
     return respond(run_json(await backend_of(request).end_run(run_id, end)))

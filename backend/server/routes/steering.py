@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.clock import to_iso
-from backend.server.wire import backend_of, make, no_query, query_dict, read_body, respond, take_actor
+from backend.server.bodies import CostQuery, PauseBody
+from backend.server.caller import take_actor
+from backend.server.wire import backend_of, make, no_query, query_dict, read_body, respond
 from backend.wire import from_json, pause_json
 
 router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
-class PauseBody:
-    """Why, and until when."""
-
-    reason: str | None = None
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ResumeBody:
     """Nothing but the actor."""
-
-
-@dataclass(frozen=True, slots=True)
-class CostQuery:
-    """From when on."""
-
-    since: datetime
 
 
 @router.get("/pause")
@@ -45,7 +31,7 @@ async def get_pause(request: Request) -> Response:
 @router.post("/pause")
 async def pause(request: Request) -> Response:
     body = await read_body(request)
-    actor = take_actor(body)
+    actor = take_actor(request, body)
     wish = make(PauseBody, body)
     got = await backend_of(request).pause(actor=actor, reason=wish.reason, until=wish.until)
     return respond(pause_json(got))
@@ -54,7 +40,7 @@ async def pause(request: Request) -> Response:
 @router.post("/resume")
 async def resume(request: Request) -> Response:
     body = await read_body(request)
-    actor = take_actor(body)
+    actor = take_actor(request, body)
     make(ResumeBody, body)
     return respond(pause_json(await backend_of(request).resume(actor=actor)))
 

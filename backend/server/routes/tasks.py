@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+import asyncio
 
-import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backend.interface import Backend
-from backend.model import NewTask, Priority, Queue, Task, TaskFilter, TaskPatch, TaskType
+from backend.errors import Refused
+from backend.interface import Action, Backend, Transition
+from backend.model import OPEN_QUEUES, Json, NewTask, Queue, Task, TaskPatch
+from backend.server.bodies import TaskQuery
+from backend.server.caller import default_actor, require_task, take_actor
+from backend.server.pages import next_cursor, start_of
+from backend.server.shapes import complete_task
 from backend.server.wire import (
     asked_version,
     backend_of,
@@ -22,94 +25,102 @@ from backend.server.wire import (
     respond,
     respond_rows,
     respond_task,
-    take_actor,
 )
 from backend.wire import event_json, message_json, run_json, task_json
 
 router = APIRouter()
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 HISTORY_LIMIT = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class TaskQuery:
-    """What `GET /tasks` understands."""
-
-    queue: tuple[Queue, ...] = ()
-    priority: tuple[Priority, ...] = ()
-    role: tuple[str, ...] = ()
-    type: tuple[TaskType, ...] = ()
-    claimed_by: str | None = None
-    project_id: str | None = None
-    q: str | None = None
-    limit: Count = 50
-    offset: Count = 0
-
-    def as_filter(self, limit: int | None) -> TaskFilter:
-        return TaskFilter(
-            queues=frozenset(self.queue),
-            priorities=frozenset(self.priority),
-            roles=frozenset(self.role),
-            project_id=self.project_id,
-            text=self.q,
-            limit=limit,
-        )
-
-    def matches(self, task: Task) -> bool:
-        """What the backend's filter does not know."""
-        if self.type and task.type not in self.type:
-            return False
-        return self.claimed_by is None or task.claimed_by == self.claimed_by
-
-    @property
-    def by_queue_alone(self) -> bool:
-        rest = (self.priority, self.role, self.type, self.claimed_by, self.project_id, self.q)
-        return not any(part for part in rest)
+FACTS_LIMIT = 200
+"""Tasks on a page for which the last run is looked up; whoever asks for more asks for the runs too."""
 
 
 @router.get("/tasks")
 async def list_tasks(request: Request) -> Response:
-    """One page in claim order, and how many there are in all."""
+    """One page in claim order, how many there are in all, and where the next page begins."""
     wanted = read_query(request, TaskQuery)
-    page, total = await _page(backend_of(request), wanted)
-    return await respond_rows("tasks", page, task_json, total=total, limit=wanted.limit, offset=wanted.offset)
+    backend = backend_of(request)
+    page, start, total = await _page(backend, wanted)
+    facts = await _work_facts(backend, page) if len(page) <= FACTS_LIMIT else {}
+    return await respond_rows(
+        "tasks",
+        page,
+        lambda task: task_json(task) | facts.get(task.id, {}),
+        total=total,
+        limit=wanted.limit,
+        offset=start,
+        next_cursor=next_cursor(page, start, total),
+    )
 
 
-async def _page(backend: Backend, wanted: TaskQuery) -> tuple[list[Task], int]:
-    end = wanted.offset + wanted.limit
+async def _page(backend: Backend, wanted: TaskQuery) -> tuple[list[Task], int, int]:
+    """The page, where it begins, and how many tasks there are in all."""
     if wanted.by_queue_alone:
+        start, end = wanted.offset, wanted.offset + wanted.limit
         counts = await backend.count_queues()
         total = sum(counts.get(queue, 0) for queue in wanted.queue or Queue)
         rows = await backend.list_tasks(wanted.as_filter(end)) if end else []
-        return rows[wanted.offset : end], max(total, len(rows))
+        return rows[start:end], start, max(total, len(rows))
     rows = [task for task in await backend.list_tasks(wanted.as_filter(None)) if wanted.matches(task)]
-    return rows[wanted.offset : end], len(rows)
+    start = start_of(rows, wanted)
+    return rows[start : start + wanted.limit], start, len(rows)
+
+
+async def _work_facts(backend: Backend, tasks: list[Task]) -> dict[str, Json]:
+    """What the last run with work said of it, for tasks that have been handed in."""
+    handed_in = [task.id for task in tasks if task.submitted_at is not None]
+    found = await asyncio.gather(*(backend.list_runs(task_id=task_id) for task_id in handed_in))
+    facts: dict[str, Json] = {}
+    for task_id, runs in zip(handed_in, found, strict=True):
+        last = next((run for run in reversed(runs) if run.commits_count is not None), None)
+        if last is not None:
+            facts[task_id] = {"commits_count": last.commits_count, "turns_used": last.turns}
+    return facts
 
 
 @router.post("/tasks")
 async def create_task(request: Request) -> Response:
     body = await read_body(request)
-    actor = take_actor(body)
-    body.setdefault("created_by", str(actor))
-    task = await backend_of(request).create_task(make(NewTask, body), actor=actor)
+    actor = take_actor(request, body)
+    task = await backend_of(request).create_task(make(NewTask, complete_task(body, actor)), actor=actor)
     return respond_task(task_json(task), 201)
 
 
 @router.get("/tasks/{task_id}")
 async def get_task(request: Request, task_id: str) -> Response:
     no_query(request)
-    return respond_task(task_json(await backend_of(request).get_task(task_id)))
+    backend = backend_of(request)
+    task = await backend.get_task(task_id)
+    facts = await _work_facts(backend, [task])
+    return respond_task(task_json(task) | facts.get(task_id, {}))
 
 
 @router.patch("/tasks/{task_id}")
 async def edit_task(request: Request, task_id: str) -> Response:
     body = await read_body(request)
-    actor = take_actor(body)
+    actor = take_actor(request, body)
     version = asked_version(request)
     patch = make(TaskPatch, body)
+    await require_task(request, task_id)
     task = await backend_of(request).edit_task(task_id, patch, actor=actor, version=version)
     return respond_task(task_json(task))
+
+
+@router.delete("/tasks/{task_id}")
+async def delete_task(request: Request, task_id: str) -> Response:
+    """Cancel a task that nobody works on. Its record and its history stay."""
+    no_query(request)
+    await require_task(request, task_id)
+    backend = backend_of(request)
+    task = await backend.get_task(task_id)
+    if task.run_id is not None:
+        raise Refused(f"task {task_id} cannot be deleted", "cancel it", (f"{task.claimed_by} works on it",))
+    if task.queue in OPEN_QUEUES:
+        actor, version = default_actor(request), asked_version(request) or task.version
+        await backend.transition(Transition(task_id, Action.CANCEL, actor, reason="deleted", version=version))
+    elif task.queue is Queue.DONE:
+        raise Refused(f"task {task_id} cannot be deleted", "it is done; its record stays", ("it is done",))
+    return Response(status_code=204)
 
 
 @router.get("/tasks/{task_id}/runs")

@@ -1,0 +1,121 @@
+"""What older clients send, as what the service takes.
+
+They know no fence, no commit and no base: they name the worker, and the server finds the live lease.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from backend.errors import BadInput, LeaseLost
+from backend.ids import new_id
+from backend.interface import Action, Transition
+from backend.model import Actor, Json, Outcome, RunEnd, SenderType, Task
+from backend.server.bodies import ClaimBody, DoneBody, SubmitBody
+
+UNREPORTED = "unreported"
+"""In place of a commit: the worker keeps its commits to itself, and nothing is there to be merged."""
+
+HOLDERS = frozenset(
+    {Action.SUBMIT, Action.CONTINUE, Action.FINISH_IN_PLACE, Action.RELEASE, Action.FAIL, Action.ESCALATE}
+)
+"""What the holder of a lease says."""
+
+BASE_BRANCH = "main"
+
+
+def complete_task(body: Json, actor: Actor) -> Json:
+    """A new task with what its creator left out."""
+    queue = body.pop("queue", None)
+    if queue not in (None, "incoming", "backlog"):
+        raise BadInput(f"a task cannot begin in {queue!r}", "give incoming or backlog, or leave it out")
+    if queue == "backlog":
+        body["backlog"] = True
+    body.setdefault("id", new_id())
+    body.setdefault("created_by", str(actor))
+    if "title" not in body and ("file_path" in body or "role" in body):
+        body["title"] = _title(body.get("file_path"), body["id"])
+    if body.get("base_branch") is None:
+        body["base_branch"] = BASE_BRANCH
+    if body.get("base_sha") is None:
+        body["base_sha"] = ""
+    return body
+
+
+def _title(file_path: object, task_id: object) -> object:
+    if not isinstance(file_path, str):
+        return task_id
+    stem = PurePosixPath(file_path).stem
+    return stem.removeprefix("TASK-") or task_id
+
+
+def complete_claim(body: ClaimBody) -> Json:
+    """A claim with one name for each thing."""
+    if body.role_filter is not None and body.roles:
+        raise BadInput("roles and role_filter say the same", "give one of them")
+    given = body.role_filter or ()
+    roles = body.roles or ((given,) if isinstance(given, str) else given)
+    return {
+        "orchestrator_id": body.orchestrator_id,
+        "agent_name": body.agent_name,
+        "adapter": body.adapter,
+        "run_id": body.run_id or new_id(),
+        "lease_seconds": body.lease_duration_seconds or body.lease_seconds,
+        "roles": [role for one in roles for role in one.split(",") if role],
+        "task_id": body.task_id,
+        "model": body.model,
+    }
+
+
+def is_older(body: Json) -> bool:
+    """Whether a holder's word comes without what our own client always gives."""
+    return "actor" not in body and "lease_token" not in body
+
+
+def holders_wish(action: Action, said: SubmitBody | DoneBody, task: Task, actor: Actor) -> Transition:
+    """A holder's word about `task`, with the fence of its live lease.
+
+    Raises:
+        LeaseLost: another worker than the one named holds it.
+    """
+    for given, holder in ((said.orchestrator_id, task.orchestrator_id), (said.agent_name, task.claimed_by)):
+        if given is not None and given != holder:
+            raise LeaseLost(
+                f"task {task.id} is not held by {given[:80]!r}",
+                "stop this run; its branch is kept",
+                (f"the task is {task.queue}, held by {task.claimed_by or 'nobody'}",),
+            )
+    held = task.run_id is not None
+    wish = Transition(
+        task_id=task.id,
+        action=action,
+        actor=Actor(SenderType.WORKER, task.claimed_by) if task.claimed_by else actor,
+        fence=task.fence if held else None,
+        version=said.version,
+        run_id=said.run_id,
+        run_end=said.run_end,
+        head_sha=said.head_sha,
+    )
+    if isinstance(said, SubmitBody):
+        return replace(wish, head_sha=said.head_sha or UNREPORTED, run_end=said.run_end or _run_end(said))
+    reason = said.reason or ("given back" if action is Action.RELEASE else None)
+    return replace(wish, reason=reason, systemic=said.systemic)
+
+
+def person(name: object, what: str) -> Actor:
+    """The person an older client names."""
+    if not isinstance(name, str) or not name.strip():
+        raise BadInput(f"{what} names nobody", "give a name")
+    return Actor(SenderType.HUMAN, name)
+
+
+def _run_end(said: SubmitBody) -> RunEnd:
+    texts = [text for text in (said.summary, said.execution_notes) if text]
+    return RunEnd(
+        Outcome.SUBMITTED,
+        "the worker submitted it",
+        head_sha=said.head_sha,
+        commits_count=said.commits_count,
+        summary="\n\n".join(texts) or None,
+    )

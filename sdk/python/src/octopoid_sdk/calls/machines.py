@@ -1,0 +1,52 @@
+"""Machines that work, and their agents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from octopoid_sdk.exchange import Steps, request
+from octopoid_sdk.records import Agent, Orchestrator
+
+
+def register_orchestrator(*, cluster: str, machine_id: str, pid: int | None = None) -> Steps[Orchestrator]:
+    """Register a machine, new or known; its id is what `claim` wants."""
+    body = {"cluster": cluster, "machine_id": machine_id, "pid": pid}
+    machine: Orchestrator = yield request("POST", "orchestrators", "register", body=body)
+    return machine
+
+
+def send_heartbeat(
+    orchestrator_id: str,
+    *,
+    leases: Sequence[Mapping[str, str | int]] | None = None,
+    lease_seconds: int | None = None,
+    cycle_at: str | None = None,
+) -> Steps[Orchestrator]:
+    """Say that a machine is alive, and renew its leases in the same call.
+
+    Args:
+        leases: one `{"task_id": …, "lease_token": …}` for each.
+        lease_seconds: how long they last from now on.
+        cycle_at: when the scheduler finished a cycle.
+    """
+    body = {"leases": leases, "lease_seconds": lease_seconds, "cycle_at": cycle_at}
+    machine: Orchestrator = yield request("POST", "orchestrators", orchestrator_id, "heartbeat", body=body)
+    return machine
+
+
+def get_orchestrator(orchestrator_id: str) -> Steps[Orchestrator]:
+    machine: Orchestrator = yield request("GET", "orchestrators", orchestrator_id)
+    return machine
+
+
+def list_orchestrators() -> Steps[list[Orchestrator]]:
+    page = yield request("GET", "orchestrators")
+    machines: list[Orchestrator] = page["orchestrators"]
+    return machines
+
+
+def list_agents() -> Steps[list[Agent]]:
+    """The agents of all machines, as last reported."""
+    page = yield request("GET", "agents")
+    agents: list[Agent] = page["agents"]
+    return agents
