@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping as EnvironLike
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from backend.config.bind import Binder
 from backend.config.locate import Layout
 from backend.config.problems import Problem, as_error
 from backend.config.rules import check_agents, check_config, url_problem
-from backend.config.schema import AgentsFile, AgentSpec, Config
+from backend.config.schema import NO_EFFECT_YET, AgentsFile, AgentSpec, Config
 from backend.config.textfile import UnreadableFile, read_text
 from backend.config.yamltree import Items, Mapping, Node, YamlProblem, parse
 from backend.errors import ConfigError
@@ -160,7 +161,22 @@ def _warnings(
     if config.mode == "local" and config.server.enabled:
         line = config_file.binder.lines["server.enabled"]
         found.append(f"{config_file.binder.file}:{line}: server.enabled has no effect in mode local")
+    if config.review in ("agent", "both"):
+        line = config_file.binder.lines["review"]
+        said = f"review is {config.review}, but no agent reviews in this version: a person must accept"
+        found.append(f"{config_file.binder.file}:{line}: {said}")
+    for file in (config_file, agents_file):
+        found += _without_effect(file.binder)
     return tuple(found)
+
+
+def _without_effect(binder: Binder) -> list[str]:
+    """One warning for each key that is set and that nothing reads yet."""
+    return [
+        f"{binder.file}:{line}: {key} has no effect in this version"
+        for key, line in binder.lines.items()
+        if re.sub(r"\[\d+\]", "[]", key) in NO_EFFECT_YET
+    ]
 
 
 class Reloader:

@@ -199,3 +199,9 @@ NOT_YET: dict[str, frozenset[str]] = {
     "isolation": frozenset({"landlock", "bubblewrap", "command"}),
 }
 """Words of the schema that this version cannot do; using one is an error, not a silent something else."""
+
+NO_EFFECT_YET = (
+    "budgets.project_usd", "agents[].budget_usd", "sessions.idle_minutes", "sessions.max_minutes",
+    "retention.runs_days", "notify.desktop",
+)  # fmt: skip
+"""Keys of the schema that nothing reads in this version; setting one is a warning, not silence."""

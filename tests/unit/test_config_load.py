@@ -160,6 +160,21 @@ notify: {bell: false}
     assert (agent.timeout, agent.idle_timeout, agent.budget_usd, agent.paused) == (5400, 90, 1.0, True)
 
 
+def test_keys_that_nothing_reads_yet_are_warned_of(tmp_path: Path) -> None:
+    """L-40: a limit on money that does not hold must not look as if it did."""
+    loaded = read(
+        tmp_path,
+        "review: both\nbudgets: {day_usd: 5, project_usd: 9}\n",
+        "- {name: one, role: implement, adapter: command, command: [a]}\n"
+        "- {name: two, role: implement, adapter: command, command: [a], budget_usd: 1}\n",
+    )
+    assert loaded.warnings == (
+        ".octopoid/config.yaml:1: review is both, but no agent reviews in this version: a person must accept",
+        ".octopoid/config.yaml:2: budgets.project_usd has no effect in this version",
+        ".octopoid/agents.yaml:2: agents[1].budget_usd has no effect in this version",
+    )
+
+
 def test_unknown_key(tmp_path: Path) -> None:
     assert told(tmp_path, "mode: local\n\nagents:\n  max_concurent: 3\n") == [
         ".octopoid/config.yaml:4: agents.max_concurent is not a known key: did you mean max_concurrent?"
