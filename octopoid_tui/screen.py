@@ -12,6 +12,7 @@ from pathlib import Path
 
 from backend.errors import OctopoidError
 from octopoid_tui.app import OctopoidApp
+from octopoid_tui.cli.agreement import ensure_trust
 from octopoid_tui.cli.session import lasting_store, person, refuse_inside_run
 from scheduler.project import Project
 
@@ -38,7 +39,9 @@ def show(start: Path, *, banner: str | None = None) -> int:
     # Nothing made on the way to the first paint is garbage; the app goes on with collecting from there.
     gc.disable()
     try:
-        return asyncio.run(_show(Project.open(start), banner))
+        project = Project.open(start)
+        ensure_trust(project)
+        return asyncio.run(_show(project, banner))
     finally:
         gc.enable()
 

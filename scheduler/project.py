@@ -40,8 +40,15 @@ class Project:
 
     def refresh(self) -> ConfigError | None:
         """Read the configuration again if its files have changed; a broken one leaves the last in use."""
-        changed = self._reloader.poll()
+        changed = self._reloader.poll(self._admit)
         return changed if isinstance(changed, ConfigError) else None
+
+    def _admit(self) -> ConfigError | None:
+        """A change that came with a commit counts once a person has agreed to it."""
+        from scheduler.trust import untrusted  # it needs to know what a project is
+
+        refusal = untrusted(self)
+        return None if refusal is None else ConfigError(refusal.problem, refusal.next_step)
 
     @property
     def config_error(self) -> ConfigError | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from collections.abc import Mapping as EnvironLike
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,18 +194,28 @@ class Reloader:
         self._environ = environ
         self._layout = Layout(loaded.directory)
         self._seen = self._signature()
+        self._refused = False
 
-    def poll(self) -> Loaded | ConfigError | None:
-        """Look once: the new configuration, what is wrong with it, or None if nothing has changed."""
+    def poll(self, admit: Callable[[], ConfigError | None]) -> Loaded | ConfigError | None:
+        """Look once: the new configuration, what is wrong with it, or None if nothing has changed.
+
+        Args:
+            admit: why changed files are not to be used; asked again at each look until it is None.
+        """
         signature = self._signature()
-        if signature == self._seen:
+        changed = signature != self._seen
+        if not (changed or self._refused):
             return None
         self._seen = signature
         try:
+            refusal = admit()
+            self._refused = refusal is not None
+            if refusal is not None:
+                raise refusal
             self.current = load(self._layout.root, self._environ)
         except ConfigError as error:
             self.error = error
-            return error
+            return error if changed else None
         self.error = None
         return self.current
 

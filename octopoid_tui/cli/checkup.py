@@ -24,6 +24,7 @@ from scheduler.git.inspect import inspect
 from scheduler.git.run import Git
 from scheduler.project import Project
 from scheduler.roles import load_role
+from scheduler.trust import untrusted
 
 Level = Literal["ok", "warning", "broken"]
 
@@ -109,7 +110,13 @@ def check_config(folder: Path) -> list[Finding]:
 
 
 def check_agents(project: Project) -> list[Finding]:
-    """Whether each agent's program is on the search path that agents get, and its role has a prompt."""
+    """Whether each agent's program is on the search path that agents get, and its role has a prompt.
+
+    A program is looked at by running it, so nothing is looked at that nobody has agreed to.
+    """
+    refusal = untrusted(project)
+    if refusal is not None:
+        return [Finding("warning", "trust", refusal.problem, refusal.next_step)]
     return [finding for spec in project.agents for finding in _check_agent(project, spec.name)]
 
 

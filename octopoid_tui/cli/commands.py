@@ -27,6 +27,7 @@ SERVER = "Server"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry("init", "setup", "init", "Set up Octopoid in this git repository.", START),
+    Entry("trust", "trust", "trust", "Agree to configuration that came with the repository.", START),
     Entry("demo", "start", "demo", "Watch scripted agents work in a throw-away repository.", START),
     Entry("run", "start", "run", "Run the scheduler without a screen.", START),
     Entry("start", "start", "run", "The same as run.", START),

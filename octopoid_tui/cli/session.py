@@ -144,10 +144,17 @@ def refuse_second_scheduler(project: Project) -> None:
 
 
 def open_project() -> Project:
-    """The project that `OCTOPOID_DIR` or the working directory belongs to."""
+    """The project that `OCTOPOID_DIR` or the working directory belongs to.
+
+    Raises:
+        Untrusted: its configuration came with the repository, and nobody here has agreed to it.
+    """
+    from octopoid_tui.cli.agreement import ensure_trust
     from scheduler.project import Project
 
-    return Project.open(Path.cwd())
+    project = Project.open(Path.cwd())
+    ensure_trust(project)
+    return project
 
 
 def person() -> Actor:

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -271,9 +270,7 @@ def test_request_that_is_no_regular_file_is_refused(run: RunDir, tmp_path: Path)
     (run.outbox / "hard.json").hardlink_to(secret)
     (run.outbox / "directory.json").mkdir()
     os.mkfifo(run.outbox / "fifo.json")
-    begin = time.monotonic()
-    items = run.read_outbox()
-    assert time.monotonic() - begin < 1
+    items = run.read_outbox()  # a pipe that were opened would never let go
     assert {item.id for item in items} == {"link", "hard", "directory", "fifo"}
     assert all(isinstance(item, BadOutboxItem) for item in items)
 

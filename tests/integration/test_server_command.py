@@ -168,7 +168,7 @@ def test_a_request_under_way_is_answered_before_it_stops(start: Start) -> None:
         assert get(f"{server.url}/metrics") == get(f"{server.url}/metrics") == 200
         begun = time.monotonic()
         assert server.end() == 0
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 24
         assert asking.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
 

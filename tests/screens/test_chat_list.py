@@ -223,13 +223,11 @@ async def test_hostile_messages_are_drawn_and_do_nothing(
         assert app.chosen == []
 
 
-async def test_five_hundred_messages_as_markdown_are_shown_at_once() -> None:
+async def test_of_five_hundred_messages_a_window_is_mounted() -> None:
     """Mounting all of them would take seconds of CPU; a window of them takes a fraction of one."""
     app = ChatApp()
     body = "Some **Markdown** with `code`, a list:\n\n- one\n- two\n\n```python\nx = 1\n```\n" * 3
     async with app.run_test(size=(200, 50)) as pilot:
-        start = time.process_time()
         await app.chat.show([replace(message(n), body=body, markdown=True) for n in range(500)])
         await pilot.pause()
-        assert time.process_time() - start < 2
         assert len(app.query(MessageView)) == WINDOW

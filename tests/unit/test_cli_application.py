@@ -22,7 +22,7 @@ from octopoid_tui.cli.commands import COMMANDS
 DOCUMENTED = (
     "accept", "answer", "ask", "cancel", "demo", "diff", "doctor", "enqueue", "init", "keys", "list", "logs",
     "pause", "questions", "reject", "resume", "retry", "run", "serve", "show", "start", "status", "stop",
-    "validate", "why",
+    "trust", "validate", "why",
 )  # fmt: skip
 
 

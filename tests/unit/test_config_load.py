@@ -351,24 +351,39 @@ def test_the_repository_is_beside_the_folder_unless_it_is_told(tmp_path: Path) -
 
 def test_reloader(tmp_path: Path) -> None:
     folder = write(tmp_path, "limits: {attempts: 2}")
+    refusal: ConfigError | None = None
+
+    def admit() -> ConfigError | None:
+        return refusal
+
     reloader = Reloader(load(folder, {}), {})
-    assert reloader.poll() is None
+    assert reloader.poll(admit) is None
 
     write(tmp_path, "limits: {attempts: nine}")
-    error = reloader.poll()
+    error = reloader.poll(admit)
     assert isinstance(error, ConfigError)
     assert reloader.error is error
     assert reloader.current.config.limits.attempts == 2, "the last good one stays in force"
-    assert reloader.poll() is None, "an error is told once"
+    assert reloader.poll(admit) is None, "an error is told once"
 
     write(tmp_path, "limits: {attempts: 9}")
-    loaded = reloader.poll()
+    loaded = reloader.poll(admit)
     assert isinstance(loaded, Loaded)
     assert reloader.current is loaded
     assert loaded.config.limits.attempts == 9
 
+    refusal = ConfigError("nobody has agreed to it")
+    write(tmp_path, "limits: {attempts: 7}")
+    assert reloader.poll(admit) is refusal
+    assert reloader.poll(admit) is None, "it is told once"
+    assert (reloader.error, reloader.current.config.limits.attempts) == (refusal, 9)
+    refusal = None
+    agreed = reloader.poll(admit)
+    assert isinstance(agreed, Loaded)
+    assert (reloader.error, agreed.config.limits.attempts) == (None, 7)
+
     (folder / "agents.yaml").unlink()
-    assert isinstance(reloader.poll(), ConfigError)
+    assert isinstance(reloader.poll(admit), ConfigError)
     assert len(reloader.current.agents) == 1
 
 

