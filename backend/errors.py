@@ -106,6 +106,12 @@ class StoreBusy(OctopoidError):
     http_status = 503
 
 
+class Offline(StoreBusy):
+    """The server is away, and this cannot wait for it."""
+
+    slug = "offline"
+
+
 class StoreBroken(OctopoidError):
     """The store cannot be read or written: damaged, full, or of a newer version."""
 
@@ -113,10 +119,18 @@ class StoreBroken(OctopoidError):
     http_status = 503
 
 
+class StoreFull(StoreBroken):
+    """The disk of the store is full; what is there can be read."""
+
+    slug = "store-full"
+    http_status = 507
+
+
 BY_SLUG: dict[str, type[OctopoidError]] = {
     cls.slug: cls
     for cls in (
         OctopoidError, BadInput, ConfigError, NotFound, Duplicate, Refused, LeaseLost, VersionConflict,
-        DependencyCycle, UnknownOrchestrator, StoreBusy, StoreBroken,
+        DependencyCycle, UnknownOrchestrator, StoreBusy, Offline, StoreBroken,
+        StoreFull,
     )
 }  # fmt: skip

@@ -13,12 +13,16 @@ from backend.model import Queue, SenderType, Task
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How often a task may go round before a person has to decide."""
+    """How often a task may go round before a person has to decide, and how long a session may last."""
 
     attempts: int = 5
     rejections: int = 3
     continuations: int = 3
     conflicts: int = 3
+    session_idle_s: int = 30 * 60
+    """A session that is silent for longer ends, unless it waits for an answer."""
+    session_max_s: int = 60 * 60
+    """A session that has been open for longer ends."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from backend.model import (
     NewTask,
     Orchestrator,
     Pause,
+    Priority,
     Queue,
     Renewal,
     Run,
@@ -33,6 +34,10 @@ from backend.model import (
     TaskFilter,
     TaskPatch,
 )
+from backend.planning import Draft, DraftPatch, NewDraft, NewProject, Project, ProjectPatch
+from backend.sessions import NewSession, Session
+from backend.sync import Choice, Conflict, SyncState
+from backend.why import Reason
 
 
 class Action(StrEnum):
@@ -109,6 +114,10 @@ class Backend(Protocol):
 
     async def count_queues(self) -> Mapping[Queue, int]: ...
 
+    async def count_waiting(self) -> Mapping[Priority, int]:
+        """How many tasks wait to be claimed, by priority."""
+        ...
+
     async def edit_task(
         self, task_id: str, patch: TaskPatch, *, actor: Actor, version: int | None = None
     ) -> Task: ...
@@ -121,6 +130,10 @@ class Backend(Protocol):
             LeaseLost: the fence is not the task's any more.
             VersionConflict: the task has changed since.
         """
+        ...
+
+    async def why(self, task_id: str) -> list[Reason]:
+        """What the store knows of why a task is where it is."""
         ...
 
     # Leases
@@ -142,7 +155,11 @@ class Backend(Protocol):
         ...
 
     async def expire_leases(self) -> list[Task]:
-        """Release every lease that has run out; returns the tasks released."""
+        """Release every lease that has run out, note silent machines, and end sessions that are over.
+
+        Returns:
+            The tasks released.
+        """
         ...
 
     # Runs and evidence
@@ -195,10 +212,64 @@ class Backend(Protocol):
         """Answered requests of these runs whose answer has not been delivered."""
         ...
 
+    async def chat(self, *, after: int = 0, limit: int = 200, task_id: str | None = None) -> list[Event]:
+        """The events of messages after a place in the log, of one task's conversation or of all."""
+        ...
+
+    # Sessions of agent programs
+    async def open_session(self, new: NewSession) -> Session:
+        """Note a session. A known one of the same machine moves to the task and run given, and is open again.
+
+        Raises:
+            Duplicate: it belongs to another machine, or the id is taken.
+        """
+        ...
+
+    async def get_session(self, session_id: str) -> Session:
+        """By our id, or by the agent program's."""
+        ...
+
+    async def list_sessions(self, *, task_id: str | None = None, live: bool = False) -> list[Session]:
+        """Sessions in order of their beginning; only those not ended with `live`."""
+        ...
+
+    async def touch_session(self, session_id: str) -> Session:
+        """Note a sign of life.
+
+        Raises:
+            Refused: it has ended.
+        """
+        ...
+
+    async def end_session(self, session_id: str, reason: str, *, actor: Actor) -> Session:
+        """End a session; leases stay as they are. One that has ended is returned as it is."""
+        ...
+
     # Machines and their agents
-    async def register(self, cluster: str, machine_id: str, *, pid: int | None) -> Orchestrator: ...
+    async def register(
+        self,
+        cluster: str,
+        machine_id: str,
+        *,
+        pid: int | None,
+        repo_url: str | None = None,
+        instance: str | None = None,
+    ) -> Orchestrator:
+        """Make a machine known, or known again.
+
+        Args:
+            instance: which installation this is, so that a second one of the same name is noticed.
+
+        Raises:
+            Duplicate: another installation of that name is at work, or another name makes the same id.
+        """
+        ...
 
     async def heartbeat(self, orchestrator_id: str, *, cycle_at: datetime | None) -> Orchestrator: ...
+
+    async def leave(self, orchestrator_id: str) -> Orchestrator:
+        """Say that this machine's scheduler ends: others need not wait until it has been silent too long."""
+        ...
 
     async def list_orchestrators(self) -> list[Orchestrator]: ...
 
@@ -208,14 +279,71 @@ class Backend(Protocol):
 
     async def list_agents(self) -> list[Agent]: ...
 
+    # Projects and drafts
+    async def create_project(self, new: NewProject, *, actor: Actor) -> Project:
+        """Store a project. The same id with the same content again is no error.
+
+        Raises:
+            Duplicate: the id is taken by another project.
+        """
+        ...
+
+    async def get_project(self, project_id: str) -> Project: ...
+
+    async def list_projects(self) -> list[Project]: ...
+
+    async def edit_project(
+        self, project_id: str, patch: ProjectPatch, *, actor: Actor, version: int | None = None
+    ) -> Project:
+        """
+        Raises:
+            Refused: it is to be completed, and has unfinished tasks.
+        """
+        ...
+
+    async def delete_project(self, project_id: str, *, actor: Actor, version: int | None = None) -> None:
+        """Forget a project; its finished tasks stay.
+
+        Raises:
+            Refused: it has unfinished tasks.
+        """
+        ...
+
+    async def create_draft(self, new: NewDraft, *, actor: Actor) -> Draft: ...
+
+    async def get_draft(self, draft_id: str) -> Draft: ...
+
+    async def list_drafts(self) -> list[Draft]: ...
+
+    async def edit_draft(
+        self, draft_id: str, patch: DraftPatch, *, actor: Actor, version: int | None = None
+    ) -> Draft: ...
+
+    async def delete_draft(self, draft_id: str, *, actor: Actor, version: int | None = None) -> None: ...
+
+    async def promote_draft(self, draft_id: str, tasks: Sequence[NewTask], *, actor: Actor) -> Draft:
+        """Create the tasks that a draft becomes, all or none of them."""
+        ...
+
     # Steering
     async def pause(
-        self, *, actor: Actor, reason: str | None = None, until: datetime | None = None
-    ) -> Pause: ...
+        self,
+        *,
+        actor: Actor,
+        reason: str | None = None,
+        until: datetime | None = None,
+        machine: str | None = None,
+    ) -> Pause:
+        """Stop intake everywhere, or on one machine alone."""
+        ...
 
-    async def resume(self, *, actor: Actor) -> Pause: ...
+    async def resume(self, *, actor: Actor, machine: str | None = None) -> Pause:
+        """Take up intake again: everywhere, or where it was paused on one machine alone."""
+        ...
 
-    async def get_pause(self) -> Pause: ...
+    async def get_pause(self, *, machine: str | None = None) -> Pause:
+        """Whether intake is paused everywhere, or else on that machine."""
+        ...
 
     # The log
     async def events(
@@ -230,4 +358,27 @@ class Backend(Protocol):
 
     async def cost_since(self, since: datetime) -> float:
         """What runs started since then have cost, in US dollars, as far as known."""
+        ...
+
+    # The server, when it is another machine's
+    async def sync_state(self) -> SyncState:
+        """How this machine stands with its server."""
+        ...
+
+    async def list_conflicts(self) -> list[Conflict]:
+        """What the server did not take and nobody has settled, oldest first."""
+        ...
+
+    async def settle_conflict(self, conflict_id: str, choice: Choice, *, actor: Actor) -> None:
+        """Ask for the change again, or drop it.
+
+        Raises:
+            NotFound: there is no such conflict; it may be settled already.
+            Refused: with `Choice.MINE`, the server still does not take it; the conflict stays.
+            Offline: with `Choice.MINE`, the server is away.
+        """
+        ...
+
+    async def sync_now(self) -> SyncState:
+        """Try at once to reach the server and send what waits; returns how it stands then."""
         ...

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from backend.clock import Clock, SystemClock
-from backend.errors import StoreBroken, StoreBusy
-from backend.interface import Transition
+from backend.errors import NotFound, StoreBroken, StoreBusy
+from backend.inline import Inline
+from backend.interface import Backend, Transition
 from backend.keys import ApiKey, CreatedKey, NewKey
 from backend.lifecycle import Limits
 from backend.model import (
@@ -24,10 +25,12 @@ from backend.model import (
     Evidence,
     HoldRequest,
     Message,
+    NewMachine,
     NewMessage,
     NewTask,
     Orchestrator,
     Pause,
+    Priority,
     Queue,
     Renewal,
     Run,
@@ -37,9 +40,16 @@ from backend.model import (
     TaskFilter,
     TaskPatch,
 )
+from backend.once import Answer, Asked, Declined
+from backend.pages import Page, TaskPage
+from backend.planning import Draft, DraftPatch, NewDraft, NewProject, Project, ProjectPatch
 from backend.service import Service
+from backend.sessions import NewSession, Session
 from backend.store.migrate import migrate, quick_check
 from backend.store.sqlite import SqliteStore, connect, damaged, explain
+from backend.sync import LOCAL, Choice, Conflict, SyncState
+from backend.transfer.document import read_document
+from backend.why import Reason
 from backend.workers import Embedded, Engine
 
 T = TypeVar("T")
@@ -113,8 +123,14 @@ class LocalBackend:
     async def list_tasks(self, wanted: TaskFilter) -> list[Task]:
         return await self._read(lambda service: service.tasks.find(wanted))
 
+    async def page_tasks(self, wanted: TaskFilter, page: Page) -> TaskPage:
+        return await self._read(lambda service: service.tasks.page(wanted, page))
+
     async def count_queues(self) -> Mapping[Queue, int]:
         return await self._read(lambda service: service.tasks.count_queues())
+
+    async def count_waiting(self) -> Mapping[Priority, int]:
+        return await self._read(lambda service: service.tasks.count_waiting())
 
     async def edit_task(
         self, task_id: str, patch: TaskPatch, *, actor: Actor, version: int | None = None
@@ -123,6 +139,9 @@ class LocalBackend:
 
     async def transition(self, wish: Transition) -> Task:
         return await self._write(lambda service: service.transitions.transition(wish))
+
+    async def why(self, task_id: str) -> list[Reason]:
+        return await self._read(lambda service: service.why.why(task_id))
 
     # Leases
     async def claim(self, wish: ClaimRequest) -> Claim | None:
@@ -135,7 +154,7 @@ class LocalBackend:
         return await self._write(lambda service: service.leases.renew(orchestrator_id, leases, lease_seconds))
 
     async def expire_leases(self) -> list[Task]:
-        return await self._write(lambda service: service.leases.expire())
+        return await self._write(_expire)
 
     # Runs and evidence
     async def get_run(self, run_id: str) -> Run:
@@ -181,12 +200,43 @@ class LocalBackend:
     async def undelivered(self, run_ids: Sequence[str]) -> list[Message]:
         return await self._read(lambda service: service.messages.undelivered(run_ids))
 
+    async def chat(self, *, after: int = 0, limit: int = 200, task_id: str | None = None) -> list[Event]:
+        return await self._read(lambda service: service.log.of_messages(after, limit, task_id))
+
+    # Sessions
+    async def open_session(self, new: NewSession) -> Session:
+        return await self._write(lambda service: service.sessions.open(new))
+
+    async def get_session(self, session_id: str) -> Session:
+        return await self._read(lambda service: service.sessions.get(session_id))
+
+    async def list_sessions(self, *, task_id: str | None = None, live: bool = False) -> list[Session]:
+        return await self._read(lambda service: service.sessions.find(task_id, live))
+
+    async def touch_session(self, session_id: str) -> Session:
+        return await self._write(lambda service: service.sessions.touch(session_id))
+
+    async def end_session(self, session_id: str, reason: str, *, actor: Actor) -> Session:
+        return await self._write(lambda service: service.sessions.end(session_id, reason, actor))
+
     # Machines and their agents
-    async def register(self, cluster: str, machine_id: str, *, pid: int | None) -> Orchestrator:
-        return await self._write(lambda service: service.machines.register(cluster, machine_id, pid))
+    async def register(
+        self,
+        cluster: str,
+        machine_id: str,
+        *,
+        pid: int | None,
+        repo_url: str | None = None,
+        instance: str | None = None,
+    ) -> Orchestrator:
+        machine = NewMachine(cluster, machine_id, pid, repo_url, instance)
+        return await self._write(lambda service: service.machines.register(machine))
 
     async def heartbeat(self, orchestrator_id: str, *, cycle_at: datetime | None) -> Orchestrator:
         return await self._write(lambda service: service.machines.heartbeat(orchestrator_id, cycle_at))
+
+    async def leave(self, orchestrator_id: str) -> Orchestrator:
+        return await self._write(lambda service: service.machines.leave(orchestrator_id))
 
     async def list_orchestrators(self) -> list[Orchestrator]:
         return await self._read(lambda service: service.machines.orchestrators())
@@ -197,15 +247,60 @@ class LocalBackend:
     async def list_agents(self) -> list[Agent]:
         return await self._read(lambda service: service.machines.agents())
 
+    # Projects and drafts
+    async def create_project(self, new: NewProject, *, actor: Actor) -> Project:
+        return await self._write(lambda service: service.projects.create(new, actor))
+
+    async def get_project(self, project_id: str) -> Project:
+        return await self._read(lambda service: service.projects.get(project_id))
+
+    async def list_projects(self) -> list[Project]:
+        return await self._read(lambda service: service.projects.find_all())
+
+    async def edit_project(
+        self, project_id: str, patch: ProjectPatch, *, actor: Actor, version: int | None = None
+    ) -> Project:
+        return await self._write(lambda service: service.projects.edit(project_id, patch, actor, version))
+
+    async def delete_project(self, project_id: str, *, actor: Actor, version: int | None = None) -> None:
+        await self._write(lambda service: service.projects.delete(project_id, actor, version))
+
+    async def create_draft(self, new: NewDraft, *, actor: Actor) -> Draft:
+        return await self._write(lambda service: service.drafts.create(new, actor))
+
+    async def get_draft(self, draft_id: str) -> Draft:
+        return await self._read(lambda service: service.drafts.get(draft_id))
+
+    async def list_drafts(self) -> list[Draft]:
+        return await self._read(lambda service: service.drafts.find_all())
+
+    async def edit_draft(
+        self, draft_id: str, patch: DraftPatch, *, actor: Actor, version: int | None = None
+    ) -> Draft:
+        return await self._write(lambda service: service.drafts.edit(draft_id, patch, actor, version))
+
+    async def delete_draft(self, draft_id: str, *, actor: Actor, version: int | None = None) -> None:
+        await self._write(lambda service: service.drafts.delete(draft_id, actor, version))
+
+    async def promote_draft(self, draft_id: str, tasks: Sequence[NewTask], *, actor: Actor) -> Draft:
+        return await self._write(lambda service: service.drafts.promote(draft_id, tasks, actor))
+
     # Steering
-    async def pause(self, *, actor: Actor, reason: str | None = None, until: datetime | None = None) -> Pause:
-        return await self._write(lambda service: service.machines.pause(actor, reason, until))
+    async def pause(
+        self,
+        *,
+        actor: Actor,
+        reason: str | None = None,
+        until: datetime | None = None,
+        machine: str | None = None,
+    ) -> Pause:
+        return await self._write(lambda service: service.machines.pause(actor, reason, until, machine))
 
-    async def resume(self, *, actor: Actor) -> Pause:
-        return await self._write(lambda service: service.machines.resume(actor))
+    async def resume(self, *, actor: Actor, machine: str | None = None) -> Pause:
+        return await self._write(lambda service: service.machines.resume(actor, machine))
 
-    async def get_pause(self) -> Pause:
-        return await self._read(lambda service: service.machines.get_pause())
+    async def get_pause(self, *, machine: str | None = None) -> Pause:
+        return await self._read(lambda service: service.machines.get_pause(machine))
 
     # Keys
     async def create_key(self, new: NewKey, *, actor: Actor) -> CreatedKey:
@@ -226,6 +321,28 @@ class LocalBackend:
         if not noted:
             await self._write(lambda service: service.keys.use(key.id))
         return key
+
+    # Changes that are made once
+    async def once(self, asked: Asked, act: Callable[[Backend], Answer]) -> tuple[Answer, bool]:
+        """What `Once` says: the answer, and whether it is one of before."""
+
+        def job(service: Service) -> tuple[Answer, bool]:
+            return service.operations.once(asked, lambda: act(LocalBackend(Inline(service))))
+
+        try:
+            return await self._write(job)
+        except Declined as declined:
+            answer = declined.answer
+            if answer.status >= 500:
+                return answer, False
+            return await self._write(lambda service: service.operations.decline(asked, answer))
+
+    # The whole
+    async def export_state(self, out: IO[bytes]) -> None:
+        await self._engine.aside(lambda service: service.transfer.export(out))
+
+    async def import_state(self, raw: bytes, *, actor: Actor) -> Mapping[str, int]:
+        return await self._write(lambda service: service.transfer.load(read_document(raw), actor))
 
     # The log
     async def events(self, *, after: int = 0, limit: int = 500, entity_id: str | None = None) -> list[Event]:
@@ -255,6 +372,29 @@ class LocalBackend:
     async def cost_since(self, since: datetime) -> float:
         return await self._read(lambda service: service.runs.cost_since(since))
 
+    # The server: there is none but this
+    async def sync_state(self) -> SyncState:
+        return LOCAL
+
+    async def list_conflicts(self) -> list[Conflict]:
+        return []
+
+    async def settle_conflict(self, conflict_id: str, choice: Choice, *, actor: Actor) -> None:
+        raise NotFound(f"there is no conflict {conflict_id[:80]!r}", "a store of its own has none")
+
+    async def sync_now(self) -> SyncState:
+        return LOCAL
+
+
+def _expire(service: Service) -> list[Task]:
+    """What the clock ends: old answers, machines silent for too long, and leases that have run out."""
+    service.operations.forget()
+    service.machines.note_silent()
+    released = service.leases.expire()
+    service.runs.end_abandoned()
+    service.sessions.expire()
+    return released
+
 
 def _verified(service: Service, text: str) -> tuple[ApiKey, bool] | None:
     key = service.keys.verify(text)
@@ -266,7 +406,14 @@ def embed(path: Path, clock: Clock, limits: Limits) -> Embedded:
     Raises: what `open_store` raises.
     """
     writing, reading = open_store(path, clock.now_ms())
-    return Embedded((writing, Service(writing, clock, limits)), (reading, Service(reading, clock, limits)))
+
+    def another() -> tuple[SqliteStore, Service]:
+        store = SqliteStore(connect(path, read_only=True), path)
+        return store, Service(store, clock, limits)
+
+    return Embedded(
+        (writing, Service(writing, clock, limits)), (reading, Service(reading, clock, limits)), another
+    )
 
 
 def open_store(path: Path, now: int) -> tuple[SqliteStore, SqliteStore]:

@@ -146,6 +146,7 @@ class NewTask:
     auto_accept: bool = False
     backlog: bool = False
     metadata: Json = field(default_factory=dict)
+    scope: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +217,8 @@ class Task:
     submitted_at: datetime | None
     completed_at: datetime | None
     metadata: Json
+    scope: str | None = None
+    """The namespace it is in; lists and claims may be kept to one."""
 
     @property
     def attempts_counted(self) -> int:
@@ -298,6 +301,8 @@ class ClaimRequest:
     roles: tuple[str, ...] = ()
     task_id: str | None = None
     model: str | None = None
+    scope: str | None = None
+    """Only tasks of this namespace; None for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,6 +449,25 @@ class Orchestrator:
     registered_at: datetime
     last_heartbeat_at: datetime
     last_cycle_at: datetime | None
+    repo_url: str | None = None
+    """The repository it works on, as it said itself."""
+    instance: str | None = None
+    """Which installation goes by this name; two with one name would take each other's runs for their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMachine:
+    """A machine that reports for work, for the first time or again."""
+
+    cluster: str
+    machine_id: str
+    pid: int | None = None
+    repo_url: str | None = None
+    instance: str | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.cluster}-{self.machine_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,6 +480,9 @@ class TaskFilter:
     project_id: str | None = None
     text: str | None = None
     limit: int | None = None
+    scope: str | None = None
+    types: frozenset[TaskType] = frozenset()
+    claimed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,3 +494,5 @@ class Pause:
     reason: str | None = None
     at: datetime | None = None
     until: datetime | None = None
+    machine: str | None = None
+    """The one orchestrator that is paused; None when it is all of them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -99,46 +100,51 @@ async def open_backend(
         StoreBusy: another process holds the store and does not answer; it is named.
         StoreBroken: the store, its lock or the socket cannot be opened.
     """
-    owner = OwnerLock(lock, clock)
-    until = monotonic() + wait_s
-    pause = FIRST_PAUSE_S
-    while True:
-        if owner.try_acquire(what):
-            return await _own(db, owner, socket, serve, limits, clock or SystemClock())
-        holder = owner.holder()
-        remote, trouble = await _reach(holder, max(LEAST_ANSWER_S, until - monotonic()))
-        if remote is not None:
-            return Opened(remote, owner, socket)
-        if monotonic() >= until:
-            raise _busy(holder, trouble, wait_s)
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    async def begin() -> Backend:
+        return await LocalBackend.open(db, clock=clock or SystemClock(), limits=limits or Limits())
+
+    return await _open(begin, OwnerLock(lock, clock), socket, what=what, serve=serve, wait_s=wait_s)
 
 
-async def open_remote(url: str, api_key: str | None, lock: Path, *, what: str) -> Opened:
-    """Connect to a server, and make sure that it answers and takes the key.
-
-    A screen or a scheduler holds the lock as it does over a store of its own, so that there is one
-    scheduler to a folder; a command needs none.
+async def open_remote(
+    url: str,
+    api_key: str | None,
+    cache: Path,
+    lock: Path,
+    socket: Path,
+    *,
+    what: str,
+    serve: bool = False,
+    limits: Limits | None = None,
+    clock: Clock | None = None,
+    wait_s: float = WAIT_S,
+) -> Opened:
+    """Own what this machine keeps of a server's state, or connect to the process that does.
 
     Args:
-        what: what this process is: screen, run or command.
+        cache: the file it is kept in; filled by the first process that reaches the server.
+
+    The others are those of `open_backend`.
 
     Raises:
-        StoreBusy: nobody answers at the address.
+        StoreBusy: nobody answers at the address, and this machine has never been in touch with it; or
+            another process owns the cache and does not answer.
         KeyRefused: the server wants a key, or another one.
-        StoreBroken: what answers is no Octopoid.
+        StoreBroken: what answers is no Octopoid; or the cache, its lock or the socket cannot be opened.
     """
-    remote = RemoteBackend(url, api_key=api_key)
-    owner = OwnerLock(lock)
-    try:
-        await remote.last_seq()
-        if what != "command":
-            owner.try_acquire(what)
-    except BaseException:
-        await remote.close()
-        raise
-    return Opened(remote, owner, None)
+
+    from backend.offline.backend import ANSWER_S, PATIENCE_S, OfflineBackend
+
+    async def begin() -> Backend:
+        remote = RemoteBackend(url, api_key=api_key, timeout_s=ANSWER_S, patience_s=PATIENCE_S)
+        try:
+            return await OfflineBackend.open(remote, cache, server=url, clock=clock, limits=limits)
+        except BaseException:
+            await remote.close()
+            raise
+
+    return await _open(begin, OwnerLock(lock, clock), socket, what=what, serve=serve, wait_s=wait_s)
 
 
 async def open_database(
@@ -172,11 +178,36 @@ async def open_database(
     return Opened(backend, owner, None)
 
 
+async def _open(
+    begin: Callable[[], Awaitable[Backend]],
+    owner: OwnerLock,
+    socket: Path,
+    *,
+    what: str,
+    serve: bool,
+    wait_s: float,
+) -> Opened:
+    """Begin as the owner, or reach the process that is it."""
+    until = monotonic() + wait_s
+    pause = FIRST_PAUSE_S
+    while True:
+        if owner.try_acquire(what):
+            return await _own(begin, owner, socket, serve)
+        holder = owner.holder()
+        remote, trouble = await _reach(holder, max(LEAST_ANSWER_S, until - monotonic()))
+        if remote is not None:
+            return Opened(remote, owner, socket)
+        if monotonic() >= until:
+            raise _busy(holder, trouble, wait_s)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_S)
+
+
 async def _own(
-    db: Path, owner: OwnerLock, socket: Path, serve: bool, limits: Limits | None, clock: Clock
+    begin: Callable[[], Awaitable[Backend]], owner: OwnerLock, socket: Path, serve: bool
 ) -> Opened:
     try:
-        backend = await LocalBackend.open(db, clock=clock, limits=limits or Limits())
+        backend = await begin()
     except BaseException:
         owner.release()
         raise

@@ -255,6 +255,7 @@ class Pool:
         def links() -> Link:
             return Link(url, clock, limits)
 
+        self._link = links
         self._writers = Crew(WRITERS, True, links, self.watchers)
         self._readers = Crew(READERS, False, links, self.watchers)
         self._listener = Listener(url, self.watchers, clock if isinstance(clock, DatabaseClock) else None)
@@ -283,6 +284,16 @@ class Pool:
 
     async def read(self, job: Callable[[Service], T]) -> T:
         return await self._submit(self._readers, job)
+
+    async def aside(self, job: Callable[[Service], T]) -> T:
+        return await asyncio.to_thread(self._aside, job)
+
+    def _aside(self, job: Callable[[Service], T]) -> T:
+        link = self._link()
+        try:
+            return link.run(job, False, monotonic())
+        finally:
+            link.close()
 
     async def write(self, job: Callable[[Service], T]) -> T:
         return await self._submit(self._writers, job)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import quote
 
 from backend.clock import to_iso
@@ -21,10 +22,12 @@ from backend.model import (
     HoldRequest,
     Json,
     Message,
+    NewMachine,
     NewMessage,
     NewTask,
     Orchestrator,
     Pause,
+    Priority,
     Queue,
     Renewal,
     Run,
@@ -34,9 +37,13 @@ from backend.model import (
     TaskFilter,
     TaskPatch,
 )
+from backend.planning import Draft, DraftPatch, NewDraft, NewProject, Project, ProjectPatch
 from backend.rest.connection import Connection
-from backend.rest.stream import follow
-from backend.wire import changes_json, claim_from_json, from_json, to_json, transition_json
+from backend.rest.stream import PATIENCE_S, follow
+from backend.sessions import NewSession, Session
+from backend.sync import Choice, Conflict, SyncState
+from backend.why import Reason
+from backend.wire import changes_json, claim_from_json, decode, from_json, to_json, transition_json
 
 T = TypeVar("T")
 
@@ -51,6 +58,8 @@ class RemoteBackend:
         base_url: where the API is; over a socket any name will do.
         socket_path: the UNIX socket of the process that owns the store, or None for TCP.
         api_key: sent as a bearer token.
+        timeout_s: how long an answer may take; None for as long as the SDK waits.
+        patience_s: how long the server may be away before a watch ends with an error.
     """
 
     def __init__(
@@ -59,8 +68,17 @@ class RemoteBackend:
         *,
         socket_path: Path | None = None,
         api_key: str | None = None,
+        timeout_s: float | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
-        self._connection = Connection(base_url, socket_path, api_key)
+        self._connection = Connection(base_url, socket_path, api_key, timeout_s)
+        self._patience_s = patience_s
+
+    async def keyed(self, key: str) -> RemoteBackend:
+        """This backend, whose changes go under one idempotency key: for one change."""
+        same = copy.copy(self)
+        same._connection = await self._connection.keyed(key)
+        return same
 
     async def health(self) -> Json:
         """What the server says of itself: `status`, `pid`, `last_seq`."""
@@ -86,12 +104,18 @@ class RemoteBackend:
                 ("queue", wanted.queues),
                 ("priority", wanted.priorities),
                 ("role", wanted.roles),
+                ("type", wanted.types),
             )
             if values
         }
         params |= {
             name: value
-            for name, value in (("project_id", wanted.project_id), ("q", wanted.text))
+            for name, value in (
+                ("project_id", wanted.project_id),
+                ("q", wanted.text),
+                ("scope", wanted.scope),
+                ("claimed_by", wanted.claimed_by),
+            )
             if value is not None
         }
         return await self._rows(Task, "tasks", "v1/tasks", params)
@@ -100,14 +124,17 @@ class RemoteBackend:
         data = await self._connection.get("v1/counts")
         return {Queue(name): count for name, count in data["queues"].items()}
 
+    async def count_waiting(self) -> Mapping[Priority, int]:
+        data = await self._connection.get("v1/counts")
+        return {Priority(name): count for name, count in data["waiting"].items()}
+
     async def edit_task(
         self, task_id: str, patch: TaskPatch, *, actor: Actor, version: int | None = None
     ) -> Task:
-        body = {**changes_json(patch), "actor": str(actor)}
-        headers = None if version is None else {"If-Match": f'"v{version}"'}
-        return _read(
-            Task, await self._connection.call("PATCH", _path("tasks", task_id), body, headers=headers)
-        )
+        return await self._edit(Task, _path("tasks", task_id), patch, actor, version)
+
+    async def why(self, task_id: str) -> list[Reason]:
+        return await self._rows(Reason, "reasons", _path("tasks", task_id, "why"))
 
     async def transition(self, wish: Transition) -> Task:
         if wish.action is Action.CLAIM:  # its address is that of a claim in place
@@ -188,15 +215,55 @@ class RemoteBackend:
         params = {"state": "undelivered", "run_id": list(run_ids)}
         return await self._rows(Message, "messages", "v1/messages", params)
 
+    async def chat(self, *, after: int = 0, limit: int = 200, task_id: str | None = None) -> list[Event]:
+        params: Json = {"after": after, "limit": limit}
+        if task_id is not None:
+            params["task_id"] = task_id
+        return await self._rows(Event, "events", "v1/chat/events", params)
+
+    # Sessions
+
+    async def open_session(self, new: NewSession) -> Session:
+        return await self._post(Session, "v1/sessions", to_json(new))
+
+    async def get_session(self, session_id: str) -> Session:
+        return await self._get(Session, _path("sessions", session_id))
+
+    async def list_sessions(self, *, task_id: str | None = None, live: bool = False) -> list[Session]:
+        params: Json = {"live": "true" if live else "false"}
+        if task_id is not None:
+            params["task_id"] = task_id
+        return await self._rows(Session, "sessions", "v1/sessions", params)
+
+    async def touch_session(self, session_id: str) -> Session:
+        return await self._post(Session, _path("sessions", session_id, "heartbeat"), {})
+
+    async def end_session(self, session_id: str, reason: str, *, actor: Actor) -> Session:
+        body = {"reason": reason, "actor": str(actor)}
+        return await self._post(Session, _path("sessions", session_id, "end"), body)
+
     # Machines and their agents
 
-    async def register(self, cluster: str, machine_id: str, *, pid: int | None) -> Orchestrator:
-        body = {"cluster": cluster, "machine_id": machine_id, "pid": pid}
+    async def register(
+        self,
+        cluster: str,
+        machine_id: str,
+        *,
+        pid: int | None,
+        repo_url: str | None = None,
+        instance: str | None = None,
+    ) -> Orchestrator:
+        body = to_json(NewMachine(cluster, machine_id, pid, repo_url, instance))
         return await self._post(Orchestrator, "v1/orchestrators/register", body)
 
     async def heartbeat(self, orchestrator_id: str, *, cycle_at: datetime | None) -> Orchestrator:
         body = {"cycle_at": None if cycle_at is None else to_iso(cycle_at)}
         return await self._post(Orchestrator, _path("orchestrators", orchestrator_id, "heartbeat"), body)
+
+    async def leave(self, orchestrator_id: str) -> Orchestrator:
+        body = {"status": "offline"}
+        answer = await self._connection.call("PATCH", _path("orchestrators", orchestrator_id), body)
+        return _read(Orchestrator, answer)
 
     async def list_orchestrators(self) -> list[Orchestrator]:
         return await self._rows(Orchestrator, "orchestrators", "v1/orchestrators")
@@ -208,21 +275,70 @@ class RemoteBackend:
     async def list_agents(self) -> list[Agent]:
         return await self._rows(Agent, "agents", "v1/agents")
 
+    # Projects and drafts
+
+    async def create_project(self, new: NewProject, *, actor: Actor) -> Project:
+        return await self._post(Project, "v1/projects", {**to_json(new), "actor": str(actor)})
+
+    async def get_project(self, project_id: str) -> Project:
+        return await self._get(Project, _path("projects", project_id))
+
+    async def list_projects(self) -> list[Project]:
+        return await self._rows(Project, "projects", "v1/projects", {"limit": EVERYTHING})
+
+    async def edit_project(
+        self, project_id: str, patch: ProjectPatch, *, actor: Actor, version: int | None = None
+    ) -> Project:
+        return await self._edit(Project, _path("projects", project_id), patch, actor, version)
+
+    async def delete_project(self, project_id: str, *, actor: Actor, version: int | None = None) -> None:
+        await self._delete(_path("projects", project_id), actor, version)
+
+    async def create_draft(self, new: NewDraft, *, actor: Actor) -> Draft:
+        return await self._post(Draft, "v1/drafts", {**to_json(new), "actor": str(actor)})
+
+    async def get_draft(self, draft_id: str) -> Draft:
+        return await self._get(Draft, _path("drafts", draft_id))
+
+    async def list_drafts(self) -> list[Draft]:
+        return await self._rows(Draft, "drafts", "v1/drafts", {"limit": EVERYTHING})
+
+    async def edit_draft(
+        self, draft_id: str, patch: DraftPatch, *, actor: Actor, version: int | None = None
+    ) -> Draft:
+        return await self._edit(Draft, _path("drafts", draft_id), patch, actor, version)
+
+    async def delete_draft(self, draft_id: str, *, actor: Actor, version: int | None = None) -> None:
+        await self._delete(_path("drafts", draft_id), actor, version)
+
+    async def promote_draft(self, draft_id: str, tasks: Sequence[NewTask], *, actor: Actor) -> Draft:
+        body = {"tasks": [to_json(new) for new in tasks], "actor": str(actor)}
+        return await self._post(Draft, _path("drafts", draft_id, "promote"), body)
+
     # Steering
 
-    async def pause(self, *, actor: Actor, reason: str | None = None, until: datetime | None = None) -> Pause:
+    async def pause(
+        self,
+        *,
+        actor: Actor,
+        reason: str | None = None,
+        until: datetime | None = None,
+        machine: str | None = None,
+    ) -> Pause:
         body = {
             "actor": str(actor),
             "reason": reason,
             "until": None if until is None else to_iso(until),
+            "machine": machine,
         }
         return await self._post(Pause, "v1/pause", body)
 
-    async def resume(self, *, actor: Actor) -> Pause:
-        return await self._post(Pause, "v1/resume", {"actor": str(actor)})
+    async def resume(self, *, actor: Actor, machine: str | None = None) -> Pause:
+        return await self._post(Pause, "v1/resume", {"actor": str(actor), "machine": machine})
 
-    async def get_pause(self) -> Pause:
-        return await self._get(Pause, "v1/pause")
+    async def get_pause(self, *, machine: str | None = None) -> Pause:
+        params = None if machine is None else {"machine": machine}
+        return _read(Pause, await self._connection.get("v1/pause", params))
 
     # The log
 
@@ -238,11 +354,37 @@ class RemoteBackend:
         return seq
 
     def watch(self, after: int) -> AsyncIterator[list[Event]]:
-        return follow(self._connection, after)
+        return follow(self._connection, after, self._patience_s)
 
     async def cost_since(self, since: datetime) -> float:
         data = await self._connection.get("v1/cost", {"since": to_iso(since)})
         return float(data["cost_usd"])
+
+    # The server's own server
+
+    async def sync_state(self) -> SyncState:
+        return await self._get(SyncState, "v1/sync")
+
+    async def list_conflicts(self) -> list[Conflict]:
+        return await self._rows(Conflict, "conflicts", "v1/sync/conflicts")
+
+    async def settle_conflict(self, conflict_id: str, choice: Choice, *, actor: Actor) -> None:
+        body = {"choice": choice.value, "actor": str(actor)}
+        await self._connection.post(_path("sync", "conflicts", conflict_id, "settle"), body)
+
+    async def sync_now(self) -> SyncState:
+        return await self._post(SyncState, "v1/sync/now", {})
+
+    # The whole
+
+    async def export_state(self, out: IO[bytes]) -> None:
+        out.write(await self._connection.carry("GET", "admin/export"))
+
+    async def import_state(self, raw: bytes, *, actor: Actor) -> Mapping[str, int]:
+        path = f"admin/import?actor={quote(str(actor))}"
+        answer = decode(await self._connection.carry("POST", path, raw))
+        counts: dict[str, int] = answer["imported"]
+        return counts
 
     # How
 
@@ -251,6 +393,14 @@ class RemoteBackend:
 
     async def _post(self, kind: type[T], path: str, body: Json) -> T:
         return _read(kind, await self._connection.post(path, body))
+
+    async def _edit(self, kind: type[T], path: str, patch: Any, actor: Actor, version: int | None) -> T:
+        body = {**changes_json(patch), "actor": str(actor)}
+        return _read(kind, await self._connection.call("PATCH", path, body, headers=_if_match(version)))
+
+    async def _delete(self, path: str, actor: Actor, version: int | None) -> None:
+        params = {"actor": str(actor)}
+        await self._connection.call("DELETE", path, params=params, headers=_if_match(version))
 
     async def _rows(self, kind: type[T], name: str, path: str, params: Json | None = None) -> list[T]:
         data = await self._connection.get(path, params)
@@ -263,6 +413,10 @@ def _path(*parts: str) -> str:
         if part in ("", ".", "..") or "/" in part:
             raise NotFound(f"there is nothing with the id {part[:80]!r}", "ids hold no '/'")
     return "v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def _if_match(version: int | None) -> dict[str, str] | None:
+    return None if version is None else {"If-Match": f'"v{version}"'}
 
 
 def _read(kind: type[T], data: Any) -> T:

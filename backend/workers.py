@@ -81,6 +81,10 @@ class Engine(Protocol):
         """Run a job that changes nothing; it sees one state of the store throughout."""
         ...
 
+    async def aside(self, job: Callable[[Service], T]) -> T:
+        """Run a job that changes nothing and takes long, on a connection of its own."""
+        ...
+
     async def write(self, job: Callable[[Service], T]) -> T:
         """Run a job; when this returns its changes are kept, when it raises none of them is."""
         ...
@@ -219,13 +223,24 @@ class Embedded:
     So a long listing holds up no claim, and no connection waits for another's lock.
     """
 
-    def __init__(self, writing: tuple[SqliteStore, Service], reading: tuple[SqliteStore, Service]) -> None:
+    def __init__(
+        self,
+        writing: tuple[SqliteStore, Service],
+        reading: tuple[SqliteStore, Service],
+        another: Callable[[], tuple[SqliteStore, Service]] | None = None,
+    ) -> None:
         self.watchers = Watchers()
+        self._another = another
         self._writer = Writer(*writing, self.watchers)
         self._reader = Reader(*reading)
 
     async def read(self, job: Callable[[Service], T]) -> T:
         return await self._reader.submit(job)
+
+    async def aside(self, job: Callable[[Service], T]) -> T:
+        if self._another is None:
+            return await self.read(job)
+        return await asyncio.to_thread(_on_its_own, self._another, job)
 
     async def write(self, job: Callable[[Service], T]) -> T:
         return await self._writer.submit(job)
@@ -234,6 +249,16 @@ class Embedded:
         # The reader first: the last connection to close folds the write-ahead log into the file.
         self._reader.close()
         self._writer.close()
+
+
+def _on_its_own(another: Callable[[], tuple[SqliteStore, Service]], job: Callable[[Service], T]) -> T:
+    store, service = another()
+    try:
+        store.begin_read()
+        return job(service)
+    finally:
+        store.rollback()
+        store.close()
 
 
 def settle_all(batch: list[Command[Any]]) -> None:

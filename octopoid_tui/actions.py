@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from backend.model import OPEN_QUEUES, Priority, Queue, Task
+from backend.sync import Conflict, SyncMode
 from octopoid_tui.snapshot import Question, Snapshot
 
 
@@ -19,6 +20,7 @@ class Where(StrEnum):
     CONTROL = "control"
     TASK = "task"
     REVIEW = "review"
+    SYNC = "sync"
 
 
 class Confirm(Enum):
@@ -44,6 +46,8 @@ class Context:
     """Whether the backend answers."""
     undo: str = ""
     """What the undo would take back; empty when nothing can be."""
+    conflict: Conflict | None = None
+    """The change under the cursor that the server did not take."""
 
     @property
     def targets(self) -> tuple[Task, ...]:
@@ -150,10 +154,22 @@ def unavailable_offline(context: Context) -> str | None:
     return None if context.live else "the store does not answer"
 
 
+def has_server(context: Context) -> str | None:
+    if context.snapshot.sync.mode is SyncMode.LOCAL:
+        return "the state is in this project's own store: there is no server"
+    return None
+
+
+def has_conflict(context: Context) -> str | None:
+    return None if context.conflict else "nothing is in conflict"
+
+
 _CONTROL = frozenset({Where.CONTROL})
 _TASK = frozenset({Where.TASK})
 _REVIEW = frozenset({Where.REVIEW})
 _LISTS = frozenset({Where.CONTROL, Where.TASK})
+_TASKS = frozenset({Where.CONTROL, Where.TASK, Where.REVIEW})
+_SYNC = frozenset({Where.SYNC})
 
 ACTIONS: tuple[Action, ...] = (
     # Tasks
@@ -162,19 +178,19 @@ ACTIONS: tuple[Action, ...] = (
     Action("task.review", "Review changes", "Tasks", ("d",), "review", "Read the diff and the evidence",
            _LISTS, has_work, footer=20, short="review"),
     Action("task.accept", "Accept", "Tasks", ("a",), "accept", "Merge the work into its base branch",
-           applies=acceptable, confirm=Confirm.MANY, footer=30, short="accept"),
+           _TASKS, acceptable, confirm=Confirm.MANY, footer=30, short="accept"),
     Action("task.reject", "Reject with reason", "Tasks", ("r",), "reject",
            "Send the work back; the agent reads the reason",
-           applies=in_queues("rejected", Queue.PROVISIONAL), footer=40, short="reject"),
+           _TASKS, in_queues("rejected", Queue.PROVISIONAL), footer=40, short="reject"),
     Action("task.new", "New task", "Tasks", ("n",), "new_task", "Queue work for an agent",
            _CONTROL, unavailable_offline, footer=50, short="new"),
     Action("task.why", "Why it does not run", "Tasks", ("w",), "why", "Every gate, and what it says",
            _LISTS, has_task, footer=70, short="why"),
     Action("task.retry", "Retry", "Tasks", ("R",), "retry", "Put failed work back into the queue",
-           applies=in_queues("retried", Queue.FAILED, Queue.ESCALATED, Queue.CANCELLED),
+           _TASKS, in_queues("retried", Queue.FAILED, Queue.ESCALATED, Queue.CANCELLED),
            confirm=Confirm.MANY, footer=80, short="retry"),
     Action("task.cancel", "Cancel task", "Tasks", ("c",), "cancel", "Stop its run; the work done is kept",
-           applies=cancellable, confirm=Confirm.ALWAYS, footer=90, short="cancel"),
+           _TASKS, cancellable, confirm=Confirm.ALWAYS, footer=90, short="cancel"),
     Action("task.enqueue", "Move to incoming", "Tasks", ("e",), "enqueue", "From the backlog to the queue",
            _LISTS, in_queues("enqueued", Queue.BACKLOG), Confirm.MANY),
     Action("task.hold", "Move to backlog", "Tasks", ("b",), "hold", "Keep it from starting",
@@ -186,7 +202,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("task.undo", "Undo", "Tasks", ("u",), "undo",
            "Take back the last move, cancel or retry, of one task or of many", _CONTROL, undoable),
     Action("task.note", "Add a note for the agent", "Tasks", ("m",), "note", "The next prompt carries it",
-           applies=has_task),
+           _TASKS, has_task),
     Action("task.copy", "Copy task id", "Tasks", ("y",), "copy_id", "To the clipboard", applies=has_task),
     Action("task.mark", "Mark or unmark", "Tasks", ("space",), "mark",
            "Accept, retry and cancel then act on all marked", _CONTROL, has_task, palette=False),
@@ -217,6 +233,15 @@ ACTIONS: tuple[Action, ...] = (
     Action("fleet.pause", "Pause or resume the scheduler", "Scheduler", ("p",), "pause",
            "Running work goes on; nothing new starts", _CONTROL, unavailable_offline, footer=85,
            short="pause"),
+    # Server
+    Action("sync.open", "Server and conflicts", "Server", ("s",), "open_sync",
+           "What waits to be sent, and what the server did not take", _TASKS, has_server),
+    Action("sync.mine", "Keep mine", "Server", ("m",), "settle_mine",
+           "Ask the server for the change again", _SYNC, has_conflict, footer=10, short="mine"),
+    Action("sync.theirs", "Keep theirs", "Server", ("t",), "settle_theirs",
+           "Leave everything as the server has it", _SYNC, has_conflict, footer=20, short="theirs"),
+    Action("sync.now", "Send now", "Server", ("s",), "send_now", "Try the server at once", _SYNC, has_server,
+           footer=30, short="send now"),
     # View
     Action("pane.queues", "Queues", "View", ("1",), "pane_queues", "Tasks by state", _CONTROL),
     Action("pane.agents", "Agents", "View", ("2",), "pane_agents", "What each agent does", _CONTROL),

@@ -125,13 +125,14 @@ class OctopoidApp(Host):
     async def _await_ready(self, on_ready: Callable[[], Awaitable[None]]) -> None:
         await on_ready()
 
-    def follow(self, backend: Backend) -> None:
-        """Show what is in this store from now on."""
+    def follow(self, backend: Backend, machine: str | None = None) -> None:
+        """Show what is in this store from now on, and whether `machine`, this one, takes work."""
         self._feed = Feed(
             backend,
             publish=self._publish,
             report=self._report,
             mode=self.picture.snapshot.mode,
+            machine=machine,
             clock=self.clock,
         )
         begin(self, self._feed.run, "Follow the store", "feed", exclusive=False)

@@ -76,6 +76,7 @@ class Feed:
         publish: Callable[[Snapshot], None],
         report: Callable[[FeedState], None],
         mode: str = "local",
+        machine: str | None = None,
         clock: Clock | None = None,
         poll_every: float = POLL_EVERY,
     ) -> None:
@@ -83,6 +84,7 @@ class Feed:
         self._publish = publish
         self._report = report
         self._mode = mode
+        self._machine = machine
         self._clock = clock or SystemClock()
         self._poll_every = poll_every
         self._snapshot = Snapshot(mode=mode)
@@ -193,8 +195,9 @@ class Feed:
             agents=tuple(await backend.list_agents()),
             orchestrators=tuple(await backend.list_orchestrators()),
             questions=tuple(await backend.open_questions()),
-            pause=await backend.get_pause(),
+            pause=await backend.get_pause(machine=self._machine),
             cost_today=await backend.cost_since(midnight),
+            sync=await backend.sync_state(),
         )
 
     def _is_newer(self, task: Task) -> bool:

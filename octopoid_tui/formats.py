@@ -77,6 +77,13 @@ def money(dollars: float) -> str:
     return f"${dollars:,.2f}" if dollars < 999.995 else f"${dollars:,.0f}"
 
 
+def waiting_changes(number: int) -> str:
+    """How many changes the server does not have yet: "3 changes wait to be sent"."""
+    if number == 0:
+        return "nothing waits to be sent"
+    return "1 change waits to be sent" if number == 1 else f"{number} changes wait to be sent"
+
+
 def short_id(identifier: str, width: int = 8) -> str:
     """The last `width` characters, the part that tells sortable ids apart."""
     return identifier if len(identifier) <= width else identifier[-width:]

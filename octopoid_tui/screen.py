@@ -83,7 +83,7 @@ async def _begin(app: OctopoidApp, project: Project, parts: AsyncExitStack) -> N
     opened = await parts.enter_async_context(await lasting_store(project, "screen"))
     parts.callback(close_log)
     open_log(project.layout.logs, file=NAME if opened.owned else GUEST_LOG)
-    app.follow(opened.backend)
+    app.follow(opened.backend, project.orchestrator_id)
     # What git and the agents need takes as long to import as the screen itself.
     await asyncio.to_thread(import_module, "scheduler.loop")
     from scheduler.desk import Desk

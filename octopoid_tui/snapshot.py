@@ -23,6 +23,7 @@ from backend.model import (
     Run,
     Task,
 )
+from backend.sync import LOCAL, SyncState
 
 ORDER: tuple[Queue, ...] = (
     Queue.ESCALATED,
@@ -79,6 +80,7 @@ class Changes:
     pause: Pause | None = None
     cost_today: float | None = None
     messages_seq: int | None = None
+    sync: SyncState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class Snapshot:
     cost_today: float = 0.0
     messages_seq: int = 0
     """The last change of any message: an open conversation is read again when it grows."""
+    sync: SyncState = LOCAL
+    """How this machine stands with its server."""
 
     def count(self, queue: Queue) -> int:
         return len(self.views.get(queue, ()))
@@ -187,6 +191,7 @@ def apply(old: Snapshot, changes: Changes) -> Snapshot:
         pause=old.pause if changes.pause is None else changes.pause,
         cost_today=old.cost_today if changes.cost_today is None else changes.cost_today,
         messages_seq=old.messages_seq if changes.messages_seq is None else changes.messages_seq,
+        sync=old.sync if changes.sync is None else changes.sync,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.clean import clean
-from backend.clock import Clock, SystemClock, from_ms
+from backend.clock import Clock, SystemClock, from_ms, to_iso
 from backend.errors import BadInput, NotFound, OctopoidError, Refused
 from backend.ids import check_id, new_id
 from backend.interface import Action, Backend, Transition
@@ -34,9 +34,12 @@ from backend.model import (
     TaskFilter,
     TaskType,
 )
-from scheduler.admission.explain import explain
+from backend.planning import find_project
+from backend.sync import SyncMode
+from scheduler.admission.candidate import role_wanted
+from scheduler.admission.explain import explain, with_known
 from scheduler.admission.verdict import Explanation
-from scheduler.admission.world import read_world
+from scheduler.admission.world import moment, read_world
 from scheduler.agents.events import AgentEvent, decode
 from scheduler.fleet import Fleet
 from scheduler.git import facts
@@ -126,7 +129,9 @@ class Desk:
         if limit is not None and (await self.backend.count_queues()).get(Queue.INCOMING, 0) >= limit:
             raise Refused(f"{limit} tasks wait already (limits.incoming)", "finish some, or raise the limit")
         load_role(draft.role, self.project.layout.roles)
-        branch = draft.base_branch or self.project.config.repo.main_branch
+        group = await find_project(self.backend, draft.project_id) if draft.project_id is not None else None
+        own = None if group is None else group.base_branch
+        branch = draft.base_branch or own or self.project.config.repo.main_branch
         hub = await self._open_hub()
         _, sha = await asyncio.to_thread(hub.resolve_base, branch)
         new = NewTask(
@@ -144,9 +149,10 @@ class Desk:
             needs=draft.needs,
             project_id=draft.project_id,
             file_path=draft.file_path,
-            auto_accept=draft.auto_accept,
+            auto_accept=draft.auto_accept or (group is not None and group.auto_accept),
             backlog=draft.backlog,
             metadata=draft.metadata,
+            scope=None if group is None else group.scope,
         )
         return await self.backend.create_task(new, actor=self.actor)
 
@@ -214,7 +220,8 @@ class Desk:
         task = await self.backend.transition(
             Transition(task.id, Action.APPROVE, actor, reason=override, override=override)
         )
-        if not wait:
+        if not wait or await self._server_away():
+            # It is merged once the server has the approval too: somebody may have decided otherwise.
             return task
         place = await self._place_of_work(task)
         if place is not None or scheduler_running(self.project):
@@ -309,6 +316,8 @@ class Desk:
         return await self.backend.pause(actor=self.actor, reason=reason)
 
     async def resume(self) -> Pause:
+        """Open intake again, also where this machine alone had closed its own."""
+        await self.backend.resume(actor=self.actor, machine=self.project.orchestrator_id)
         return await self.backend.resume(actor=self.actor)
 
     # Reading
@@ -340,9 +349,11 @@ class Desk:
             last_start=fleet.last_start,
         )
         cost = sum(run.cost_usd or 0.0 for run in await self.backend.list_runs(task_id=task.id))
-        said = explain(world, task, cost)
-        more = await self._more(task)
-        return said if more is None else replace(said, summary=f"{said.summary}; {more}")
+        said = with_known(explain(world, task, cost), await self.backend.why(task_id))
+        more = [await self._more(task)]
+        if world.server_away_since is not None and role_wanted(task) is None:
+            more.append(f"so it was when the server went away ({moment(world.server_away_since)})")
+        return replace(said, summary="; ".join([said.summary, *(text for text in more if text)]))
 
     async def _more(self, task: Task) -> str | None:
         """What else is to be known of a task in its state."""
@@ -353,7 +364,22 @@ class Desk:
                 if one.conversation_id == task.id:
                     return f"it asks you: {clean(one.body, newlines=False)} (octopoid answer {one.id} TEXT)"
             return None
-        return await self._clashes(task)
+        said = [await self._where_the_work_is(task), await self._clashes(task)]
+        return "; ".join(text for text in said if text) or None
+
+    async def _where_the_work_is(self, task: Task) -> str | None:
+        """That only another machine can go on with it, and whether that one is there."""
+        place = await self._place_of_work(task) if role_wanted(task) is not None else None
+        if place is None:
+            return None
+        machine = next((one for one in await self.backend.list_orchestrators() if one.id == place), None)
+        if machine is None or machine.status == "active":
+            return f"its work so far is on {place}"
+        gone = to_iso(machine.last_heartbeat_at)
+        return f"its work so far is on {place}, last heard of at {gone}: start the scheduler there"
+
+    async def _server_away(self) -> bool:
+        return (await self.backend.sync_state()).mode is SyncMode.OFFLINE
 
     async def _clashes(self, task: Task) -> str | None:
         """Which other work that waits for review conflicts with this task's."""

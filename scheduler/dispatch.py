@@ -132,6 +132,10 @@ class Dispatcher:
             following.run.agent_name == slot.name for following in self._fleet.following.values()
         )
 
+    def is_starting(self, agent_name: str) -> bool:
+        """Whether a run of this slot is being started: claimed perhaps, and not launched yet."""
+        return agent_name in self._chosen
+
     def _choose(
         self, world: World, slot: Slot, candidates: list[Candidate]
     ) -> tuple[Candidate | None, Verdict | None]:
@@ -165,7 +169,8 @@ class Dispatcher:
             log.error("%s cannot start: %s", slot.name, error)
         except Exception as error:
             log.exception("task %s could not be started", candidate.task.id)
-            await close_intake(self._backend, self._clock, f"{candidate.task.id} did not start: {error}")
+            problem = f"{candidate.task.id} did not start: {error}"
+            await close_intake(self._backend, self._clock, problem, self._project.orchestrator_id)
         else:
             if following is not None:
                 self._fleet.last_start[slot.name] = following.run.started_at

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backend.errors import OctopoidError, Refused
 from backend.ids import new_id
@@ -31,6 +31,7 @@ from scheduler.git.collect import Collected, collect
 from scheduler.git.conflict import Conflict, finish_conflict
 from scheduler.git.errors import GitError, UnresolvedConflict, WorkspaceGone, WorkspaceRefused
 from scheduler.git.hub import Hub
+from scheduler.git.names import attempt_ref
 from scheduler.git.rescue import rescue
 from scheduler.git.workspace import load
 from scheduler.outcome import Decision, Facts, Next, blameless_streak, decide
@@ -122,7 +123,7 @@ class Finisher:
 
     async def _settle(self, ended: Ended) -> Outcome:
         if ended.decision.next is Next.NOTHING:
-            await self._backend.end_run(ended.run.id, self._end(ended, ended.decision))
+            await self._backend.end_run(ended.run.id, self._end(ended, _and_where(ended, ended.decision)))
             return ended.decision.outcome
         if ended.run.role == RESOLVE:
             return await self._settle_resolve(ended)
@@ -208,7 +209,7 @@ class Finisher:
             # The task moved on while its work was collected or checked: keep the work, end the run.
             log.warning("run %s came too late for task %s: %s", ended.run.id, ended.task.id, refusal)
             late = Decision(Outcome.STOPPED, Next.NOTHING, f"the task was taken away: {refusal.problem}")
-            await self._backend.end_run(ended.run.id, self._end(ended, late))
+            await self._backend.end_run(ended.run.id, self._end(ended, _and_where(ended, late)))
             return False
         return True
 
@@ -249,6 +250,14 @@ class Finisher:
             rescue(self._hub, load(self._project.layout.worktrees, run.task_id, run.attempt), "the run ended")
         except GitError as error:
             log.warning("the worktree of run %s is not saved: %s", run.id, error)
+
+
+def _and_where(ended: Ended, decision: Decision) -> Decision:
+    """The decision on work that nobody takes, with the place where it is kept."""
+    if ended.work is None or ended.work.commits == 0:
+        return decision
+    ref = attempt_ref(ended.run.task_id, ended.run.attempt)
+    return replace(decision, reason=f"{decision.reason}; its work is kept in this machine's hub as {ref}")
 
 
 def _how_it_ended(following: Following) -> Exit | None:

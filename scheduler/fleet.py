@@ -20,13 +20,16 @@ SYSTEM_PAUSE = timedelta(seconds=60)
 """Intake stays closed so long after a failure of the machinery."""
 
 
-async def close_intake(backend: Backend, clock: Clock, problem: str) -> None:
-    """Pause intake for a while because the machinery failed. A person's own pause stands as it is."""
-    pause = await backend.get_pause()
+async def close_intake(backend: Backend, clock: Clock, problem: str, machine: str) -> None:
+    """Pause this machine's intake for a while because its machinery failed; the others go on.
+
+    A person's own pause stands as it is.
+    """
+    pause = await backend.get_pause(machine=machine)
     if pause.paused and pause.by != str(SYSTEM):
         return
     until = from_ms(clock.now_ms()) + SYSTEM_PAUSE
-    await backend.pause(actor=SYSTEM, reason=problem, until=until)
+    await backend.pause(actor=SYSTEM, reason=problem, until=until, machine=machine)
 
 
 async def give_back(backend: Backend, run: Run, end: RunEnd) -> None:

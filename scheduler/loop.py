@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from backend.clock import Clock, SystemClock, from_ms
-from backend.errors import Refused
+from backend.errors import OctopoidError, Refused
 from backend.interface import Backend
 from backend.model import Queue, Renewal, TaskFilter
 from backend.owner import OwnerLock
 from scheduler.attend import Attendant
 from scheduler.commits import Commits
+from scheduler.contact import Contact
 from scheduler.dispatch import Dispatcher
 from scheduler.finish import Finisher
 from scheduler.fleet import Background, Fleet, close_intake
@@ -42,6 +43,7 @@ FOLLOW_EVERY_S = 0.1
 DELIVER_EVERY_S = 60.0
 TIDY_EVERY_S = 600.0
 CONFIGURATION_EVERY_S = 2.0
+LEAVE_S = 2.0
 REPEAT_AFTER_S = 1.0
 REPEAT_AFTER_AT_MOST_S = 30.0
 """A helper that fails again and again is tried less and less often."""
@@ -106,9 +108,14 @@ class Scheduler:
         )
         self._tidier = Tidier(backend, project, hub, clock)
         self._deliverer = Deliverer(project, hub)
-        await backend.register(project.cluster, project.machine_id, pid=os.getpid())
+        await backend.register(
+            project.cluster, project.machine_id, pid=os.getpid(), instance=project.instance
+        )
         await asyncio.to_thread(sweep, hub, project.layout.worktrees)
-        await Recovery(backend, project, self._fleet, clock).recover()
+        self._contact = Contact(backend, clock, self._server_is_back)
+        await self._contact.begin()
+        self._recovery = Recovery(backend, project, self._fleet, clock, self._dispatcher.is_starting)
+        await self._recovery.recover(server_away=self._contact.away)
         self._note_live()
         self._seq = await backend.last_seq()
         self._helpers = [
@@ -157,8 +164,15 @@ class Scheduler:
             helper.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)
         await self._background.cancel()
-        if self._lock is not None:
-            self._lock.release()
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await self._backend.leave(self._project.orchestrator_id)
+        except (OctopoidError, TimeoutError) as error:
+            # Others see it a little later, by its silence.
+            log.warning("that this scheduler ends could not be noted: %s", error)
+        finally:
+            if self._lock is not None:
+                self._lock.release()
 
     @property
     def jobs(self) -> Mapping[str, JobHealth]:
@@ -176,6 +190,7 @@ class Scheduler:
         self._woken.clear()
         self._note_live()
         jobs = self._jobs
+        await jobs.run("server", self._contact.keep)
         await jobs.run("answers", self._attendant.deliver)
         await jobs.run("take back", self._attendant.end_what_must_end)
         self._settle()
@@ -232,7 +247,8 @@ class Scheduler:
 
     async def _merge(self) -> None:
         """Approve what a rule approves, and integrate what is approved, one at a time."""
-        if "merge" in self._background or not self._may_try("merge"):
+        if "merge" in self._background or not self._may_try("merge") or self._contact.away:
+            # What others decided meanwhile is not known while the server is away.
             return
         tasks = await self._backend.list_tasks(TaskFilter(queues=frozenset({Queue.PROVISIONAL})))
         if self._project.config.mode == "remote":
@@ -268,7 +284,7 @@ class Scheduler:
         self._failures[key] += 1
         wait = AGAIN_AFTER * 2 ** min(self._failures[key] - 1, 10)
         self._again[key] = from_ms(self._clock.now_ms()) + min(wait, AGAIN_AFTER_AT_MOST)
-        await close_intake(self._backend, self._clock, problem)
+        await close_intake(self._backend, self._clock, problem, self._project.orchestrator_id)
 
     def _went_well(self, key: str) -> None:
         self._again.pop(key, None)
@@ -286,14 +302,14 @@ class Scheduler:
     def _until_due(self) -> float:
         """Seconds until a closed gate may open or a failed step may be tried again."""
         now = from_ms(self._clock.now_ms())
-        wanted = (self._dispatcher.due, self._attendant.due, *self._again.values())
+        wanted = (self._dispatcher.due, self._attendant.due, self._contact.due, *self._again.values())
         dues = [due for due in wanted if due is not None and due > now]
         return min([SAFETY_TICK_S, *((due - now).total_seconds() + 0.01 for due in dues)])
 
     async def _watch(self) -> None:
         async for batch in self._backend.watch(self._seq):
             self._seq = batch[-1].seq
-            if any(event.entity in ("task", "message", "scheduler") for event in batch):
+            if any(event.entity in ("task", "message", "scheduler", "sync") for event in batch):
                 self._woken.set()
 
     def _helper(
@@ -319,21 +335,27 @@ class Scheduler:
         await self._backend.expire_leases()
         await self._presence()
 
+    async def _server_is_back(self) -> None:
+        """Renew at once what is still ours, and compare what this machine runs with what the server knows."""
+        await self._heartbeat()
+        await self._recovery.compare()
+
     # Idleness
 
     def _idle(self) -> bool:
         at_work = any(not following.rests for following in self._fleet.following.values())
+        again = [*self._again.values(), *([self._contact.due] if self._contact.due else [])]
         due_later = (
             self._dispatcher.due is not None
             or self._attendant.due is not None
-            or any(due > from_ms(self._clock.now_ms()) for due in self._again.values())
+            or any(due > from_ms(self._clock.now_ms()) for due in again)
         )
         return not (self._background or at_work or self._woken.is_set() or due_later)
 
     async def _what_is_left(self) -> str:
         questions = len(await self._backend.open_questions())
         counts = await self._backend.count_queues()
-        pause = await self._backend.get_pause()
+        pause = await self._backend.get_pause(machine=self._project.orchestrator_id)
         parts = [
             _counted(questions, "open question"),
             _counted(counts.get(Queue.PROVISIONAL, 0), "task", "to review"),
@@ -341,6 +363,7 @@ class Scheduler:
             _counted(counts.get(Queue.FAILED, 0), "task", "failed"),
             _counted(counts.get(Queue.INCOMING, 0), "task", "waiting"),
             "intake is paused" if pause.paused else "",
+            "the server is away" if self._contact.away else "",
         ]
         said = ", ".join(part for part in parts if part)
         return said or "everything is done"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.errors import ConfigError
+from backend.sync import SyncMode, SyncState
+from scheduler.admission.world import moment
 from scheduler.git.hub import Hub
 from scheduler.git.names import FOLLOWED
 from scheduler.git.target import pull_command
@@ -48,6 +50,18 @@ def job_notices(jobs: Iterable[JobHealth]) -> tuple[Notice, ...]:
         for job in jobs
         if job.failures >= ALARM_AFTER
     )
+
+
+def sync_notices(sync: SyncState) -> tuple[Notice, ...]:
+    """That the server is away, and what it did not take."""
+    found = []
+    if sync.mode is SyncMode.OFFLINE:
+        since = f" since {moment(sync.since)}" if sync.since else ""
+        found.append(Notice(f"the server is away{since}; no new task is claimed"))
+    if sync.conflicts:
+        changes = "1 change" if sync.conflicts == 1 else f"{sync.conflicts} changes"
+        found.append(Notice(f"the server did not take {changes}: octopoid conflicts, or s on the screen"))
+    return tuple(found)
 
 
 class Waiting:

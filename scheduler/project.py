@@ -8,7 +8,7 @@ import stat
 import sys
 from pathlib import Path
 
-from backend.config.identity import machine_id, orchestrator_id
+from backend.config.identity import instance_id, machine_id, orchestrator_id
 from backend.config.load import Loaded, Reloader, load
 from backend.config.locate import Layout, find_octopoid_dir
 from backend.config.schema import AgentSpec, Config
@@ -80,6 +80,11 @@ class Project:
         return orchestrator_id(self.config)
 
     @property
+    def instance(self) -> str:
+        """What tells this installation from another that goes by the same machine id."""
+        return instance_id(self.layout.instance)
+
+    @property
     def limits(self) -> Limits:
         limits = self.config.limits
         return Limits(
@@ -87,6 +92,8 @@ class Project:
             rejections=limits.rejections,
             continuations=limits.continuations,
             conflicts=limits.conflicts,
+            session_idle_s=self.config.sessions.idle_minutes * 60,
+            session_max_s=self.config.sessions.max_minutes * 60,
         )
 
     @property

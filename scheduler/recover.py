@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+from collections.abc import Callable
 
 from backend.clock import Clock, from_ms
 from backend.errors import NotFound, OctopoidError
@@ -26,33 +27,63 @@ NEVER_STARTED = "the scheduler ended before the agent was started"
 class Recovery:
     """Adopts live runs, queues ended ones to be settled, and gives back what never started."""
 
-    def __init__(self, backend: Backend, project: Project, fleet: Fleet, clock: Clock) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        project: Project,
+        fleet: Fleet,
+        clock: Clock,
+        is_starting: Callable[[str], bool],
+    ) -> None:
+        """`is_starting` says whether the slot of that name starts a run at this moment."""
         self._backend = backend
         self._project = project
         self._fleet = fleet
         self._clock = clock
+        self._is_starting = is_starting
 
-    async def recover(self) -> None:
+    async def recover(self, *, server_away: bool) -> None:
+        """Take over what an earlier scheduler left.
+
+        Args:
+            server_away: what this machine remembers proves no run's end, so no agent is ended; `compare`
+                makes up for it when the server is back.
+        """
         await asyncio.to_thread(self._stop_checks)
+        await self.compare(end_strangers=not server_away)
+
+    async def compare(self, *, end_strangers: bool = True) -> None:
+        """Make what runs here and what the store believes to run here the same.
+
+        What is followed or being started is left alone.
+        """
+        # Before the store is asked: a run that is claimed meanwhile is then known to it.
+        strangers = await asyncio.to_thread(self._agents_alive) if end_strangers else []
         live = [
             run
             for run in await self._backend.list_runs(live=True)
             if run.orchestrator_id == self._project.orchestrator_id
         ]
-        await asyncio.to_thread(self._stop_strangers, {run.id for run in live})
+        known = {run.id for run in live} | self._fleet.following.keys() | self._fleet.starting.keys()
+        await asyncio.to_thread(_end_all, [run_dir for run_dir in strangers if run_dir.id not in known])
         for run in live:
+            if self._is_ours(run):
+                continue
             try:
                 await self._reconcile(run)
             except (OctopoidError, OSError):
                 # One run that cannot be understood must not keep all the others from being followed.
                 log.exception("run %s of task %s is left as it is", run.id, run.task_id)
 
-    def _stop_strangers(self, known: set[str]) -> None:
-        """End agents whose runs have ended as far as the store knows: nobody would follow them."""
-        for run_dir, state in find_runs(self._project.layout.runs):
-            if run_dir.id not in known and state in (RunDirState.ALIVE, RunDirState.STARTING):
-                log.warning("run %s has ended, and its agent is ended too", run_dir.id)
-                _end(run_dir)
+    def _is_ours(self, run: Run) -> bool:
+        """Whether this scheduler looks after the run already."""
+        fleet = self._fleet
+        return run.id in fleet.following or run.id in fleet.starting or self._is_starting(run.agent_name)
+
+    def _agents_alive(self) -> list[RunDir]:
+        """The runs of which something runs. Blocking."""
+        found = find_runs(self._project.layout.runs)
+        return [run_dir for run_dir, state in found if state in (RunDirState.ALIVE, RunDirState.STARTING)]
 
     def _stop_checks(self) -> None:
         """Checks of the last scheduler are repeated; their processes must not go on beside the new ones."""
@@ -93,6 +124,13 @@ def _state(run_dir: RunDir) -> RunDirState | None:
         return run_dir.state()
     except NotFound:
         return None
+
+
+def _end_all(run_dirs: list[RunDir]) -> None:
+    """End agents whose runs have ended as far as the store knows: nobody would follow them. Blocking."""
+    for run_dir in run_dirs:
+        log.warning("run %s has ended, and its agent is ended too", run_dir.id)
+        _end(run_dir)
 
 
 def _end(run_dir: RunDir) -> None:

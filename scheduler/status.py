@@ -6,14 +6,13 @@ from datetime import datetime
 
 from backend.clock import Clock, from_ms, to_iso
 from backend.interface import Backend
-from backend.model import AgentStatus, Json, Orchestrator, Queue, TaskFilter
+from backend.model import Agent, AgentStatus, Json, Orchestrator, Queue, TaskFilter
+from backend.sync import SyncMode
 from scheduler.presence import is_live, scheduler_running
 from scheduler.project import Project
 
-SYNC_STATES = {"local": "local", "remote": "online"}
-"""Over a server what is read here is what the server said just now."""
-
 NO_SCHEDULER = "no scheduler is running: octopoid run"
+SERVER_AWAY = "not known while the server is away"
 
 
 async def read_status(backend: Backend, project: Project, clock: Clock) -> Json:
@@ -27,16 +26,18 @@ async def read_status(backend: Backend, project: Project, clock: Clock) -> Json:
         one.id for one in orchestrators.values() if one.id != project.orchestrator_id and is_live(one, now)
     }
     live |= {project.orchestrator_id} if running else set()
-    pause = await backend.get_pause()
+    sync = await backend.sync_state()
+    unknown = orchestrators.keys() - live - {project.orchestrator_id}
+    pause = await backend.get_pause(machine=project.orchestrator_id)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "mode": project.config.mode,
         "queues": {queue.value: counts.get(queue, 0) for queue in Queue},
         "scheduler": _scheduler(mine, running, pause.paused, now),
-        "agents": await _agents(backend, live),
+        "agents": await _agents(backend, live, unknown if sync.mode is SyncMode.OFFLINE else set()),
         "leases": await _leases(backend),
         "questions": len(await backend.open_questions()),
-        "sync": {"state": SYNC_STATES[project.config.mode], "pending": 0, "conflicts": 0},
+        "sync": {"state": sync.mode.value, "pending": sync.pending, "conflicts": sync.conflicts},
         "cost_today_usd": round(await backend.cost_since(midnight), 6),
     }
 
@@ -51,7 +52,12 @@ def _scheduler(mine: Orchestrator | None, running: bool, paused: bool, now: date
     }
 
 
-async def _agents(backend: Backend, live: set[str]) -> list[Json]:
+async def _agents(backend: Backend, live: set[str], unknown: set[str]) -> list[Json]:
+    """Every agent; of machines that are not `live` only that they are silent, or that nobody can know."""
+
+    def silent(agent: Agent) -> str:
+        return SERVER_AWAY if agent.orchestrator_id in unknown else NO_SCHEDULER
+
     return [
         {
             "name": agent.name,
@@ -60,7 +66,7 @@ async def _agents(backend: Backend, live: set[str]) -> list[Json]:
             "task_id": agent.task_id,
             "run_id": agent.run_id,
             "pid": agent.pid,
-            "reason": agent.reason if agent.orchestrator_id in live else NO_SCHEDULER,
+            "reason": agent.reason if agent.orchestrator_id in live else silent(agent),
         }
         for agent in await backend.list_agents()
     ]

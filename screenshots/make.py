@@ -18,11 +18,13 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests" / "screens"))
 
 from app_pilot import SMALL, WIDE, Driven, driving  # noqa: E402
-from fixed_desk import FixedDesk, empty, fleet  # noqa: E402
+from fixed_desk import FixedDesk, ago, empty, fleet  # noqa: E402
 
+from backend.sync import Conflict, SyncMode, SyncState  # noqa: E402
 from octopoid_tui.screens.dialogs.help import Help  # noqa: E402
 from octopoid_tui.screens.dialogs.new_task import NewTask  # noqa: E402
 from octopoid_tui.screens.review.screen import ReviewScreen  # noqa: E402
+from octopoid_tui.screens.sync.screen import SyncScreen  # noqa: E402
 from octopoid_tui.screens.task.screen import TaskScreen  # noqa: E402
 
 MIDDLE = (120, 36)
@@ -60,6 +62,29 @@ async def new_task(driven: Driven) -> None:
     await driven.until(lambda: isinstance(driven.screen, NewTask))
 
 
+async def conflict(driven: Driven) -> None:
+    await driven.press("s")
+    await driven.until(lambda: isinstance(driven.screen, SyncScreen) and "≠ title" in driven.text())
+
+
+def without_server() -> FixedDesk:
+    """The fleet while its server is away, after that has not taken a change."""
+    desk = fleet()
+    server = "https://octopoid.example.org"
+    desk.backend.sync = SyncState(SyncMode.OFFLINE, 3, 1, server, ago(minutes=4), "connection refused")
+    desk.backend.conflicts = [
+        Conflict(
+            "01kc7m2q9x5a1", "01kc7m2q9x4c2", "edit", "title and priority of 01kc7m2q9x4c2",
+            "its title has been changed since, by human:bob",
+            {"title": "Replace the date picker by the browser's own", "priority": "P1"},
+            {"title": "Replace the date picker in all three forms", "priority": "P1", "queue": "claimed",
+             "claimed_by": "impl-7"},
+            ago(minutes=41), rejected=False,
+        )
+    ]  # fmt: skip
+    return desk
+
+
 async def show_help(driven: Driven) -> None:
     await driven.press("question_mark")
     await driven.until(lambda: isinstance(driven.screen, Help))
@@ -86,6 +111,8 @@ SHOTS = (
     Shot("transcript", MIDDLE, prepare=transcript),
     Shot("new-task", MIDDLE, prepare=new_task),
     Shot("help", MIDDLE, prepare=show_help),
+    Shot("conflict", MIDDLE, desk=without_server, prepare=conflict),
+    Shot("conflict-80x24", SMALL, desk=without_server, prepare=conflict),
     Shot("empty", MIDDLE, desk=empty),
 )
 
@@ -99,7 +126,8 @@ def fixed_ids(svg: str) -> str:
 def reading(driven: Driven) -> bool:
     """Whether anything that the screen shows is still being read."""
     return any(
-        not worker.is_finished and worker.group not in ("feed", "operations") for worker in driven.app.workers
+        not worker.is_finished and worker.group not in ("feed", "notices", "operations")
+        for worker in driven.app.workers
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import socket
+from pathlib import Path
 
 from backend.config.schema import Config
-from backend.ids import check_id
+from backend.errors import StoreBroken
+from backend.ids import check_id, new_id
 
 
 def machine_id(config: Config) -> str:
@@ -20,6 +22,23 @@ def host_id(hostname: str) -> str:
     """A host's name as an id: its first label, other characters made `-`."""
     label = re.sub(r"[^A-Za-z0-9_-]+", "-", hostname.partition(".")[0]).strip("-_")
     return check_id(label[:32] or "localhost", "host name")
+
+
+def instance_id(path: Path) -> str:
+    """Which installation this is: an id kept in a file, and the host's name, since folders get copied.
+
+    Raises:
+        StoreBroken: the file can be neither read nor made.
+    """
+    try:
+        try:
+            with path.open("x", encoding="ascii") as new:
+                new.write(new_id() + "\n")
+        except FileExistsError:
+            pass
+        return f"{path.read_text(encoding='ascii').strip()}@{socket.gethostname()}"
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreBroken(f"{path} cannot be used ({error})", "remove it: a new one is made") from error
 
 
 def orchestrator_id(config: Config) -> str:

@@ -75,6 +75,11 @@ class Layout:
         return self.root / "owner.lock"
 
     @property
+    def instance(self) -> Path:
+        """What tells this folder from every other that may go by the same machine id."""
+        return self.root / "instance"
+
+    @property
     def scheduler_lock(self) -> Path:
         """Held by the one process that runs the scheduler."""
         return self.root / "scheduler.lock"

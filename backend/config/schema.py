@@ -201,7 +201,6 @@ NOT_YET: dict[str, frozenset[str]] = {
 """Words of the schema that this version cannot do; using one is an error, not a silent something else."""
 
 NO_EFFECT_YET = (
-    "budgets.project_usd", "agents[].budget_usd", "sessions.idle_minutes", "sessions.max_minutes",
-    "retention.runs_days", "notify.desktop",
+    "budgets.project_usd", "agents[].budget_usd", "retention.runs_days", "notify.desktop",
 )  # fmt: skip
 """Keys of the schema that nothing reads in this version; setting one is a warning, not silence."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import copy
 import importlib
 import sys
 import threading
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
+CARRY_S = 600.0
+"""How long a whole export or import may take."""
+
 _import_lock = threading.Lock()
 
 
@@ -28,6 +33,37 @@ class KeyRefused(OctopoidError):
 
     slug = "key-refused"
     http_status = 401
+
+
+class Away(StoreBusy):
+    """Nobody answers at the server's address, or what answers there has no server behind it."""
+
+    retry_after: float | None = None
+    """Seconds after which it wants to be asked again, when it said so."""
+    sent: bool = False
+    """Whether a change may have reached it and been made."""
+
+
+class Throttled(StoreBusy):
+    """The server is there, and wants fewer requests."""
+
+    retry_after: float | None = None
+
+
+class ServerFailed(StoreBroken):
+    """The server met an error it did not foresee, at this one request."""
+
+
+STATUSES: dict[int, type[OctopoidError]] = {
+    401: KeyRefused,
+    403: KeyRefused,
+    404: NotFound,
+    409: Refused,
+    429: Throttled,
+    500: ServerFailed,
+    503: Away,
+}
+"""What an answer without a known slug stands for."""
 
 
 def load_httpx() -> Any:
@@ -56,10 +92,19 @@ class Connection:
         base_url: where the API is, without `/api`; over a socket any name will do.
         socket_path: the UNIX socket, or None for TCP.
         api_key: sent as a bearer token.
+        timeout_s: how long an answer may take; None for as long as the SDK waits.
     """
 
-    def __init__(self, base_url: str, socket_path: Path | None = None, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        socket_path: Path | None = None,
+        api_key: str | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
         self.base_url = base_url
+        self._timeout_s = timeout_s
+        self._headers: Mapping[str, str] = {}
         self.socket_path = socket_path
         self._api_key = api_key
         self._sdk: Any = None
@@ -69,6 +114,13 @@ class Connection:
 
     def is_closed(self) -> bool:
         return self._closed
+
+    async def keyed(self, key: str) -> Connection:
+        """This connection, whose changes go under one idempotency key."""
+        await self._open()
+        same = copy.copy(self)
+        same._headers = {"Idempotency-Key": key}
+        return same
 
     async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         return await self.call("GET", path, params=params)
@@ -97,14 +149,33 @@ class Connection:
         """
         transport = await self._open()
         content = None if body is None else encode(body)
-        request = self._sdk.Request(method, path, params, content, headers or {})
+        request = self._sdk.Request(method, path, params, content, {**self._headers, **(headers or {})})
         try:
             answer = await transport.send(request)
         except self._sdk.ServerUnreachable as error:
             raise self._unreachable(error) from error
         except self._sdk.ClientClosed as error:
             raise _closed() from error
-        return _read(answer.status, answer.content)
+        return read_answer(answer)
+
+    async def carry(self, method: Method, path: str, content: bytes | None = None) -> bytes:
+        """Send or fetch a whole file, which may take long; returns the answer as it came.
+
+        Raises: what `call` raises.
+        """
+        await self._open()
+        server = self._sdk.Server(self.base_url, self._api_key, self.socket_path, CARRY_S)
+        transport = self._sdk.AsyncTransport(server, self._sdk.Retries(attempts=1))
+        try:
+            answer = await transport.send(self._sdk.Request(method, path, None, content, {}))
+        except self._sdk.ServerUnreachable as error:
+            raise self._unreachable(error) from error
+        finally:
+            await transport.close()
+        if answer.status >= 300:
+            read_answer(answer)
+        whole: bytes = answer.content
+        return whole
 
     async def follow(self, after: int, patience_s: float) -> AsyncGenerator[list[bytes]]:
         """The data of the events after `after` as they come, in batches; ends when this is closed.
@@ -145,7 +216,8 @@ class Connection:
             return self._transport
 
     def _make(self) -> octopoid_sdk.AsyncTransport:
-        server = self._sdk.Server(self.base_url, self._api_key, self.socket_path)
+        timeout = {} if self._timeout_s is None else {"timeout_s": self._timeout_s}
+        server = self._sdk.Server(self.base_url, self._api_key, self.socket_path, **timeout)
         near = self.socket_path is not None
         # Behind a socket that takes no connection there is no process any more.
         retries = self._sdk.Retries(
@@ -153,20 +225,31 @@ class Connection:
         )
         return cast("octopoid_sdk.AsyncTransport", self._sdk.AsyncTransport(server, retries))
 
-    def _unreachable(self, error: Any) -> StoreBusy:
+    def _unreachable(self, error: Any) -> Away:
         after = "; the change may have been made: look before you repeat it" if error.sent else ""
+        step = f"is `octopoid serve` running there, and server.url right?{after}"
         if self.socket_path is not None:
-            return StoreBusy(
-                str(error), f"the process that owns the store has ended or hangs; try again{after}"
-            )
-        return StoreBusy(str(error), f"is `octopoid serve` running there, and server.url right?{after}")
+            step = f"the process that owns the store has ended or hangs; try again{after}"
+        away = Away(str(error), step)
+        away.sent = bool(error.sent)
+        return away
 
 
 def _closed() -> StoreBusy:
     return StoreBusy("the connection to the store is closed", "open it again")
 
 
-def _read(status: int, content: bytes) -> Any:
+def read_answer(answer: octopoid_sdk.Answer) -> Any:
+    """The data of an answer; raises the error that it stands for."""
+    try:
+        return _data(answer.status, answer.content)
+    except (Away, Throttled) as error:
+        with contextlib.suppress(ValueError):
+            error.retry_after = float(answer.headers.get("retry-after", ""))
+        raise
+
+
+def _data(status: int, content: bytes) -> Any:
     if status == 204:
         return None
     if 300 <= status < 400:
@@ -174,6 +257,8 @@ def _read(status: int, content: bytes) -> Any:
     try:
         data = decode(content)
     except ValueError as error:
+        if status in (502, 503, 504):
+            raise Away(f"the server's proxy answers {status}", "is the server behind it running?") from error
         raise StoreBroken(
             f"the server answered {status} with something that is no JSON", "is it Octopoid?"
         ) from error
@@ -206,5 +291,4 @@ def _error(status: int, slug: str, problem: str, next_step: str, details: tuple[
 
 
 def _by_status(status: int) -> type[OctopoidError]:
-    classes = {401: KeyRefused, 403: KeyRefused, 404: NotFound, 409: Refused, 429: StoreBusy, 503: StoreBusy}
-    return classes.get(status, BadInput if status < 500 else StoreBroken)
+    return STATUSES.get(status, BadInput if status < 500 else StoreBroken)

@@ -13,13 +13,15 @@ from backend.wire import decode, from_json
 PATIENCE_S = 10.0
 
 
-async def follow(connection: Connection, after: int) -> AsyncIterator[list[Event]]:
+async def follow(
+    connection: Connection, after: int, patience_s: float = PATIENCE_S
+) -> AsyncIterator[list[Event]]:
     """Batches of events after `after` as they come; ends when the connection is closed.
 
     Raises:
-        StoreBusy: the server has not answered for `PATIENCE_S` seconds.
+        StoreBusy: the server has not answered for `patience_s` seconds.
     """
-    async with aclosing(connection.follow(after, PATIENCE_S)) as batches:
+    async with aclosing(connection.follow(after, patience_s)) as batches:
         async for batch in batches:
             yield [_read(data) for data in batch]
 

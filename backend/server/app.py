@@ -5,16 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
+from starlette.routing import WebSocketRoute
 
 from backend.interface import Backend
 from backend.server import problems
 from backend.server.auth import Auth, Verify
+from backend.server.chat_socket import ChatSocket
 from backend.server.events import Streams
 from backend.server.front import Front
-from backend.server.guard import BodyLimit, Idempotency
+from backend.server.guard import BodyLimit
+from backend.server.idempotency import Idempotency
+from backend.server.plain import plain_routes
 from backend.server.routes import (
+    admin,
     agents,
+    chat,
     claims,
+    drafts,
     events,
     evidence,
     health,
@@ -23,22 +30,30 @@ from backend.server.routes import (
     messages,
     metrics,
     orchestrators,
+    projects,
+    queue,
     runs,
+    scheduler,
+    sessions,
     steering,
+    sync,
     tasks,
     transitions,
+    workers,
 )
+from backend.server.scopes import Scopes
 
 PREFIX = "/api/v1"
 
 # `claims` goes before `transitions`, whose address ends in any action.
 NOUNS = (
     tasks, claims, evidence, transitions, leases, runs, messages, agents, orchestrators, steering, events,
-    keys,
+    keys, sync, projects, drafts, scheduler, workers, queue, sessions, chat,
 )  # fmt: skip
 ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     ("", metrics.router),
     ("/api", health.router),
+    ("/api", admin.router),
     *((PREFIX, noun.router) for noun in NOUNS),
 )
 
@@ -66,13 +81,15 @@ def create_app(backend: Backend, network: Network | None = None) -> FastAPI:
     app.state.guarded = network is not None
     problems.install(app)
     # The last one added is the first one passed.
-    app.add_middleware(Idempotency)
+    app.add_middleware(Scopes, backend=backend)
+    app.add_middleware(Idempotency, backend=backend)
     app.add_middleware(BodyLimit)
     if network is not None:
         if network.verify is not None:
             app.add_middleware(Auth, verify=network.verify)
         app.add_middleware(Front, hosts=network.hosts)
     app.add_middleware(problems.Catch)
+    app.router.routes.append(WebSocketRoute(f"{PREFIX}/chat/ws", ChatSocket()))
     for prefix, router in ROUTERS:
-        app.include_router(router, prefix=prefix)
+        app.router.routes += plain_routes(router, prefix)
     return app

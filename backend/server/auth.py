@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
 from backend.errors import OctopoidError
 from backend.keys import ApiKey
-from backend.server.caller import SCOPE_NAME, Caller, Forbidden
+from backend.server.caller import RECHECK_NAME, SCOPE_NAME, Caller, Forbidden
 from backend.server.guard import READ_ONLY
 from backend.server.operations import find_operation
 from backend.server.problems import problem
@@ -48,11 +49,12 @@ class Auth:
         self._changes = Buckets(CHANGES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
+        method = scope.get("method", "GET")  # a WebSocket begins as one
         try:
-            caller = await self._admit(scope)
+            caller = await self._admit(scope, method, scope["path"])
         except TooOften as error:
             seconds = str(max(1, math.ceil(float(error.details[0]))))
             await problem(error, {"Retry-After": seconds})(scope, receive, send)
@@ -62,10 +64,11 @@ class Auth:
             await problem(error)(scope, receive, send)
         else:
             scope[SCOPE_NAME] = caller
+            scope[RECHECK_NAME] = partial(self._admit, scope)
             await self.app(scope, receive, send)
 
-    async def _admit(self, scope: Scope) -> Caller | None:
-        public = _is_public(scope)
+    async def _admit(self, scope: Scope, method: str, path: str) -> Caller | None:
+        public = _is_public(method, path)
         token = _bearer(Headers(scope=scope))
         if token is None and public:
             return None
@@ -75,10 +78,10 @@ class Auth:
             _refuse_if(self._failures.take(str((scope.get("client") or ("",))[0])))
             why = "this needs a key" if token is None else "the key is not valid"
             raise Unauthorized(why, "make one with: octopoid keys create --scope work --label NAME")
-        buckets = self._reads if scope["method"] in READ_ONLY else self._changes
+        buckets = self._reads if method in READ_ONLY else self._changes
         _refuse_if(buckets.take(key.id))
         # Only now: without a key nobody learns which addresses there are.
-        operation = find_operation(scope["method"], scope["path"])
+        operation = find_operation(method, path)
         if operation.needs is not None and not key.scope.covers(operation.needs):
             raise Forbidden(
                 f"a key of scope {key.scope} may not {operation.name}", f"it takes scope {operation.needs}"
@@ -86,9 +89,9 @@ class Auth:
         return Caller(key.id, key.label, key.scope, key.orchestrator_id)
 
 
-def _is_public(scope: Scope) -> bool:
+def _is_public(method: str, path: str) -> bool:
     try:
-        return find_operation(scope["method"], scope["path"]).needs is None
+        return find_operation(method, path).needs is None
     except OctopoidError:
         return False
 

@@ -19,6 +19,7 @@ from backend.model import (
     TaskFilter,
     TaskType,
 )
+from backend.sync import Choice
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
@@ -41,6 +42,7 @@ class TaskQuery:
     limit: Count = 50
     offset: Count = 0
     cursor: str | None = None
+    scope: str | None = None
 
     def as_filter(self, limit: int | None) -> TaskFilter:
         return TaskFilter(
@@ -48,20 +50,18 @@ class TaskQuery:
             priorities=frozenset(self.priority),
             roles=frozenset(self.role),
             project_id=self.project_id,
-            text=self.q,
+            text=self.q or None,
             limit=limit,
+            scope=self.scope,
+            types=frozenset(self.type),
+            claimed_by=self.claimed_by,
         )
 
     def matches(self, task: Task) -> bool:
-        """What the backend's filter does not know."""
+        """What a backend's own filter may not know."""
         if self.type and task.type not in self.type:
             return False
         return self.claimed_by is None or task.claimed_by == self.claimed_by
-
-    @property
-    def by_queue_alone(self) -> bool:
-        rest = (self.priority, self.role, self.type, self.claimed_by, self.project_id, self.q, self.cursor)
-        return not any(part for part in rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,11 @@ class CostQuery:
 
 @dataclass(frozen=True, slots=True)
 class TaskBody:
-    """A new task. Only the role is needed, with a file path, a title or an id to call it by."""
+    """A new task. Only the role is needed, with a file path, a title or an id to call it by.
+
+    The last four are workers' names for body, type, repo_url and base_branch; with one of them the role is
+    implement unless given.
+    """
 
     role: str
     id: str | None = None
@@ -109,7 +113,7 @@ class TaskBody:
     base_branch: str = "main"
     base_sha: str = ""
     body: str = ""
-    priority: Priority = Priority.P2
+    priority: Priority | Literal["high", "normal", "low"] = Priority.P2
     type: TaskType = TaskType.FEATURE
     complexity: Complexity | None = None
     blocked_by: tuple[str, ...] = ()
@@ -121,6 +125,11 @@ class TaskBody:
     metadata: Json = field(default_factory=dict)
     created_by: str | None = None
     actor: str | None = None
+    scope: str | None = None
+    description: str | None = None
+    task_type: TaskType | None = None
+    repository_url: str | None = None
+    branch_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +147,7 @@ class ClaimBody:
     role_filter: str | tuple[str, ...] | None = None
     queue: Literal["incoming", "provisional"] | None = None
     lease_duration_seconds: Seconds | None = None
+    scope: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +164,7 @@ class HoldBody:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class ReasonBody:
     """Who does it and why."""
 
     actor: str | None = None
@@ -256,12 +266,20 @@ class HeartbeatBody:
 
 @dataclass(frozen=True, slots=True)
 class RegisterBody:
-    """Who reports for work. `repo_url` is for the client's own use: tasks carry theirs."""
+    """Who reports for work. `instance` names the installation, so that a second one is noticed."""
 
     cluster: str
     machine_id: str
     pid: int | None = None
     repo_url: str | None = None
+    instance: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MachineStatusBody:
+    """What a machine says of itself: `active`, or `offline` when its scheduler ends."""
+
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +305,32 @@ class WithdrawBody:
 
 @dataclass(frozen=True, slots=True)
 class PauseBody:
-    """Why, and until when."""
+    """Why, until when, and the one orchestrator it is for; without one it is for all."""
 
     reason: str | None = None
     until: datetime | None = None
+    machine: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeBody:
+    """The one orchestrator that takes work again; without one intake opens for all."""
+
+    machine: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseQuery:
+    """Whose pause; without it the one that holds for all."""
+
+    machine: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SettleBody:
+    """How a conflict is settled."""
+
+    choice: Choice
 
 
 @dataclass(frozen=True, slots=True)

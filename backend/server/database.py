@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.config.locate import Layout
-from backend.errors import BadInput, StoreBusy
+from backend.errors import BadInput, StoreBroken, StoreBusy
 from backend.keys import ApiKey, CreatedKey, KeyKeeper, NewKey
 from backend.lifecycle import Limits
 from backend.local import LocalBackend
 from backend.model import Actor
 from backend.open import Opened, open_backend
 from backend.rest.connection import Connection
+from backend.transfer.archive import Archive
 from backend.wire import from_json, to_json
 
 SQLITE = "sqlite:///"
@@ -82,6 +83,23 @@ async def own_database(database: Database, limits: Limits) -> AsyncIterator[Loca
             raise StoreBusy(
                 f"{opened.lock.holder() or 'another process'} owns the store already", "end it first"
             )
+        yield opened.backend
+
+
+@asynccontextmanager
+async def open_archive(database: Database, limits: Limits) -> AsyncIterator[Archive]:
+    """Whoever has the state: this process, or the owner of the file.
+
+    Raises:
+        StoreBusy, StoreBroken: the store cannot be reached.
+    """
+    if database.url is not None:
+        async with own_database(database, limits) as backend:
+            yield backend
+        return
+    async with await _open_file(database, "command", limits) as opened:
+        if not isinstance(opened.backend, Archive):
+            raise StoreBroken("the process that owns the store has no state of its own", "ask its server")
         yield opened.backend
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 ONCE = ("host", "origin", "authorization", "content-length", "content-type", "transfer-encoding", "if-match",
         "idempotency-key", "last-event-id")  # fmt: skip
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
-DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+PAGES = ("http", "https")
 
 
 class Misdirected(OctopoidError):
@@ -51,13 +52,10 @@ class Front:
             await self.app(scope, receive, send)
             return
         trouble = self._trouble(scope)
-        if trouble is None and scope["type"] == "http":
+        if trouble is None:
             await self.app(scope, receive, send)
-        elif scope["type"] == "http":
-            assert trouble is not None
-            await problem(trouble, {"Connection": "close"})(scope, receive, send)
         else:
-            await send({"type": "websocket.close", "code": 1008})
+            await problem(trouble, {"Connection": "close"})(scope, receive, send)
 
     def _trouble(self, scope: Scope) -> OctopoidError | None:
         headers = Headers(scope=scope)
@@ -101,5 +99,5 @@ def _is_own(origin: str, allowed: Collection[str]) -> bool:
         parts = urlsplit(origin)
     except ValueError:
         return False
-    whole = parts.scheme in DEFAULT_PORTS and not (parts.path or parts.query or parts.fragment)
+    whole = parts.scheme in PAGES and not (parts.path or parts.query or parts.fragment)
     return whole and parts.netloc.lower() in allowed

@@ -1,7 +1,4 @@
-"""What a server does by the clock.
-
-A machine's state needs no job: whoever asks is told that it is offline once it has been silent too long.
-"""
+"""What a server does by the clock."""
 
 from __future__ import annotations
 
@@ -17,7 +14,10 @@ SWEEP_S = 60.0
 
 
 async def sweep(backend: Backend, every_s: float = SWEEP_S) -> None:
-    """Release leases that have run out, now and then every so often; goes on whatever happens."""
+    """Release leases that have run out and note silent machines, now and then every so often.
+
+    It goes on whatever happens.
+    """
     while True:
         try:
             released = await backend.expire_leases()

@@ -32,6 +32,8 @@ PLAIN: dict[object, Json] = {
     datetime: {"type": "string", "format": "date-time"},
     Actor: {"type": "string", "pattern": "^(worker|human|system):.+$", "examples": ["human:ana"]},
 }
+SCOPED = "/api/v1/"
+"""Below this every address takes a scope."""
 ACTOR_FIELD = {"actor": {"anyOf": [PLAIN[Actor], PLAIN[type(None)]], "description": "Who does it."}}
 PROBLEM: Json = {
     "type": "object",
@@ -145,6 +147,8 @@ def _operation(operation: Operation, schemas: Schemas) -> Json:
         parameters += [
             _parameter(name, "query", name in required, schema) for name, schema in properties.items()
         ]
+    if operation.path.startswith(SCOPED) and "scope" not in {one["name"] for one in parameters}:
+        parameters.append(_parameter("scope", "query", False, {"type": "string"}))
     if operation.method == "POST":
         key = {"type": "string", "minLength": 1, "maxLength": 128}
         parameters.append(_parameter("Idempotency-Key", "header", False, key))
@@ -195,8 +199,9 @@ def _answer(operation: Operation, schemas: Schemas) -> Json:
     if operation.rows is None:
         return one
     properties: Json = {operation.rows: {"type": "array", "items": one}}
-    if operation.name == "list_tasks":
+    if operation.query is not None and "offset" in {one.name for one in dataclasses.fields(operation.query)}:
         properties |= {name: {"type": "integer"} for name in ("total", "limit", "offset")}
+    if operation.name == "list_tasks":
         properties["next_cursor"] = {"anyOf": [{"type": "string"}, {"type": "null"}]}
     return {"type": "object", "properties": properties, "required": list(properties)}
 
@@ -205,10 +210,10 @@ def _errors(operation: Operation) -> list[int]:
     errors = {400, 403, 421, 422, 503}
     if operation.needs is not None:
         errors |= {401, 429}
-    if operation.parameters:
-        errors.add(404)
+    if operation.parameters or operation.query is not None:
+        errors.add(404)  # a query, too, may name what is not there
     if operation.method != "GET":
-        errors |= {404, 408, 409, 413, 415}
+        errors |= {404, 408, 409, 413, 415, 507}
     if operation.etag and operation.method != "GET":
         errors.add(412)
     return sorted(errors)

@@ -26,6 +26,7 @@ from backend.model import (
     Task,
     TaskPatch,
 )
+from backend.planning import Draft, DraftPatch, Project, ProjectPatch
 from backend.server.bodies import (
     AcceptBody,
     AnswerBody,
@@ -37,21 +38,56 @@ from backend.server.bodies import (
     ForceBody,
     HeartbeatBody,
     HoldBody,
+    MachineStatusBody,
     MessageQuery,
     PauseBody,
-    Reason,
+    PauseQuery,
+    ReasonBody,
     RegisterBody,
     RejectBody,
     RenewBody,
     ReportBody,
+    ResumeBody,
     RunQuery,
+    SettleBody,
     SubmitBody,
     TaskBody,
     TaskQuery,
     TaskRenewBody,
     WithdrawBody,
 )
+from backend.server.plans import (
+    ByQuery,
+    DraftBody,
+    DraftQuery,
+    Imported,
+    Poll,
+    PollBody,
+    ProjectBody,
+    ProjectQuery,
+    PromoteBody,
+)
 from backend.server.problems import NoSuchAddress, WrongMethod
+from backend.server.worker_bodies import (
+    ChatBody,
+    ChatEventQuery,
+    ChatMessage,
+    ChatQuery,
+    ClaimWorkBody,
+    CompleteBody,
+    EnqueueBody,
+    FailBody,
+    SessionBody,
+    SessionEndBody,
+    SessionQuery,
+    Worker,
+    WorkerBeatBody,
+    WorkerBody,
+    WorkOrder,
+)
+from backend.sessions import Session
+from backend.sync import Conflict, SyncState
+from backend.why import Reason
 
 READ, WORK, ADMIN = KeyScope.READ, KeyScope.WORK, KeyScope.ADMIN
 TASKS = "/api/v1/tasks"
@@ -59,6 +95,12 @@ TASK = "/api/v1/tasks/{task_id}"
 RUN = "/api/v1/runs/{run_id}"
 MESSAGE = "/api/v1/messages/{message_id}"
 MACHINE = "/api/v1/orchestrators/{orchestrator_id}"
+WORKERS = "/api/v1/workers"
+WORKER = "/api/v1/workers/{worker_id}"
+SESSIONS = "/api/v1/sessions"
+SESSION = "/api/v1/sessions/{session_id}"
+PROJECT = "/api/v1/projects/{project_id}"
+DRAFT = "/api/v1/drafts/{draft_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +125,15 @@ class Operation:
     """Takes `actor` beside its body's own fields."""
     described: bool = True
     """Whether it is part of the documented API."""
+    reads: bool = False
+    """Changes nothing, though it is no GET: there is no answer to keep."""
 
     @property
     def parameters(self) -> list[str]:
         return re.findall(r"{(\w+)}", self.path)
 
 
-def _task_action(action: str, summary: str, body: type = Reason, needs: KeyScope = WORK) -> Operation:
+def _task_action(action: str, summary: str, body: type = ReasonBody, needs: KeyScope = WORK) -> Operation:
     name = f"{action}_task"
     return Operation("POST", f"{TASK}/{action}", name, summary, needs, body, answer=Task, etag=True)
 
@@ -97,6 +141,9 @@ def _task_action(action: str, summary: str, body: type = Reason, needs: KeyScope
 OPERATIONS: tuple[Operation, ...] = (
     Operation("GET", "/api/health", "health", "Whether the server and its store answer", None),
     Operation("GET", "/metrics", "metrics", "Counts in the text format of Prometheus", READ),
+    Operation("GET", "/api/admin/export", "export", "The whole state but keys, as one file", ADMIN),
+    Operation("POST", "/api/admin/import", "import", "Take in an export, into an empty store", ADMIN,
+              query=ByQuery, answer=Imported),
     Operation("GET", TASKS, "list_tasks", "A page of tasks in claim order", READ,
               query=TaskQuery, answer=Task, rows="tasks"),
     Operation("POST", TASKS, "create_task", "Create a task", WORK, TaskBody, answer=Task, statuses=(201,)),
@@ -116,6 +163,8 @@ OPERATIONS: tuple[Operation, ...] = (
               answer=Evidence, rows="evidence"),
     Operation("POST", f"{TASK}/evidence", "add_evidence", "Add a check's result", WORK, Evidence,
               answer=Evidence, statuses=(201,)),
+    Operation("GET", f"{TASK}/why", "why_task", "Why a task is where it is, as far as the store knows", READ,
+              answer=Reason, rows="reasons"),
     Operation("GET", "/api/v1/counts", "count_queues", "How many tasks there are in each state", READ),
     Operation("POST", f"{TASK}/claim", "claim_task_in_place", "Lease a provisional task in place", WORK,
               HoldBody, answer=Task),
@@ -165,6 +214,8 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("POST", "/api/v1/orchestrators/register", "register_orchestrator", "Make a machine known", WORK,
               RegisterBody, answer=Orchestrator, statuses=(200, 201)),
     Operation("GET", MACHINE, "get_orchestrator", "One machine", READ, answer=Orchestrator),
+    Operation("PATCH", MACHINE, "edit_orchestrator", "Note that a machine's scheduler ends, or is back", WORK,
+              MachineStatusBody, answer=Orchestrator),
     Operation("POST", f"{MACHINE}/heartbeat", "beat_orchestrator",
               "Note that the machine is alive, and renew its leases", WORK, HeartbeatBody,
               answer=Orchestrator),
@@ -174,15 +225,84 @@ OPERATIONS: tuple[Operation, ...] = (
               WORK, ReportBody, statuses=(204,)),
     Operation("POST", "/api/v1/leases/expire", "expire_leases", "Release every lease that has run out", WORK,
               answer=Task, rows="tasks"),
-    Operation("GET", "/api/v1/pause", "get_pause", "Whether intake is paused", READ, answer=Pause),
+    Operation("GET", "/api/v1/pause", "get_pause", "Whether intake is paused", READ, query=PauseQuery,
+              answer=Pause),
     Operation("POST", "/api/v1/pause", "pause", "Stop intake; what runs goes on", WORK, PauseBody,
               answer=Pause, actor=True),
-    Operation("POST", "/api/v1/resume", "resume", "Take up intake again", WORK, answer=Pause, actor=True),
+    Operation("POST", "/api/v1/resume", "resume", "Take up intake again", WORK, ResumeBody,
+              answer=Pause, actor=True),
     Operation("GET", "/api/v1/cost", "cost", "What runs started since a time have cost", READ,
               query=CostQuery),
     Operation("GET", "/api/v1/events", "list_events", "The log: at once, after a wait, or as a stream", READ,
               query=EventQuery, answer=Event, rows="events"),
     Operation("GET", "/api/v1/events/last", "last_event", "The newest place in the log", READ),
+    Operation("GET", "/api/v1/sync", "sync_state", "Where the state is, and how many changes wait", READ,
+              answer=SyncState),
+    Operation("GET", "/api/v1/sync/conflicts", "list_conflicts", "Changes the server did not take", READ,
+              answer=Conflict, rows="conflicts"),
+    Operation("POST", "/api/v1/sync/conflicts/{conflict_id}/settle", "settle_conflict",
+              "Ask for a change again, or drop it", WORK, SettleBody, statuses=(204,), actor=True),
+    Operation("POST", "/api/v1/sync/now", "sync_now", "Send what waits at once", WORK, answer=SyncState),
+    Operation("POST", "/api/v1/scheduler/poll", "poll", "All that one round of a scheduler asks for", WORK,
+              PollBody, answer=Poll, reads=True),
+    Operation("GET", "/api/v1/projects", "list_projects", "A page of projects, oldest first", READ,
+              query=ProjectQuery, answer=Project, rows="projects"),
+    Operation("POST", "/api/v1/projects", "create_project", "Create a project", WORK, ProjectBody,
+              answer=Project, statuses=(201,)),
+    Operation("GET", PROJECT, "get_project", "One project", READ, answer=Project, etag=True),
+    Operation("PATCH", PROJECT, "edit_project", "Change what a person may edit", WORK, ProjectPatch,
+              answer=Project, etag=True, actor=True),
+    Operation("DELETE", PROJECT, "delete_project", "Forget a project without unfinished tasks", WORK,
+              query=ByQuery, statuses=(204,), etag=True),
+    Operation("GET", "/api/v1/drafts", "list_drafts", "A page of drafts, oldest first", READ,
+              query=DraftQuery, answer=Draft, rows="drafts"),
+    Operation("POST", "/api/v1/drafts", "create_draft", "Create a draft", WORK, DraftBody,
+              answer=Draft, statuses=(201,)),
+    Operation("GET", DRAFT, "get_draft", "One draft", READ, answer=Draft, etag=True),
+    Operation("PATCH", DRAFT, "edit_draft", "Change what a person may edit", WORK, DraftPatch,
+              answer=Draft, etag=True, actor=True),
+    Operation("DELETE", DRAFT, "delete_draft", "Forget a draft; the tasks it became stay", WORK,
+              query=ByQuery, statuses=(204,), etag=True),
+    Operation("POST", f"{DRAFT}/promote", "promote_draft", "Create the tasks that a draft becomes", WORK,
+              PromoteBody, answer=Draft),
+    Operation("POST", WORKERS, "register_worker", "Make a worker known", WORK, WorkerBody, answer=Worker,
+              statuses=(200, 201)),
+    Operation("GET", WORKERS, "list_workers", "Every worker", READ, answer=Worker, rows="workers"),
+    Operation("GET", WORKER, "get_worker", "One worker", READ, answer=Worker),
+    Operation("POST", f"{WORKER}/heartbeat", "beat_worker",
+              "Note that a worker is alive: its leases and sessions go on", WORK, WorkerBeatBody,
+              answer=Worker),
+    Operation("DELETE", WORKER, "delete_worker", "Take a worker off the list; what it holds is queued again",
+              WORK, statuses=(204,)),
+    Operation("POST", "/api/v1/queue/enqueue", "enqueue_work", "Queue a task that is there, or a new one",
+              WORK, EnqueueBody, answer=WorkOrder, statuses=(200, 201)),
+    Operation("POST", "/api/v1/queue/claim", "claim_work",
+              "Claim the first task that a worker may have; 204 if there is none", WORK, ClaimWorkBody,
+              answer=WorkOrder, statuses=(200, 204)),
+    Operation("POST", "/api/v1/queue/complete", "complete_work", "Hand in finished work", WORK, CompleteBody,
+              answer=WorkOrder),
+    Operation("POST", "/api/v1/queue/fail", "fail_work", "Give work up with a reason", WORK, FailBody,
+              answer=WorkOrder),
+    Operation("GET", "/api/v1/queue/status", "queue_status", "How much waits, and what workers do", READ),
+    Operation("GET", SESSIONS, "list_sessions", "Sessions of agent programs", READ, query=SessionQuery,
+              answer=Session, rows="sessions"),
+    Operation("POST", SESSIONS, "open_session", "Note a session, or go on with one", WORK, SessionBody,
+              answer=Session, statuses=(201,)),
+    Operation("GET", SESSION, "get_session", "One session", READ, answer=Session),
+    Operation("POST", f"{SESSION}/heartbeat", "touch_session", "Note that a session is alive", WORK,
+              answer=Session),
+    Operation("POST", f"{SESSION}/end", "end_session", "End a session with a reason", WORK, SessionEndBody,
+              answer=Session, actor=True),
+    Operation("DELETE", SESSION, "delete_session", "End a session; its record stays", WORK, statuses=(204,)),
+    Operation("GET", "/api/v1/chat/messages", "chat_messages",
+              "What was said, in its place in the log: at once, or after a wait", READ, query=ChatQuery,
+              answer=ChatMessage, rows="messages"),
+    Operation("POST", "/api/v1/chat/messages", "post_chat_message", "Ask, answer or note something", WORK,
+              ChatBody, answer=ChatMessage, statuses=(201,)),
+    Operation("GET", "/api/v1/chat/events", "chat_events", "The log of messages", READ, query=ChatEventQuery,
+              answer=Event, rows="events"),
+    # The address of the WebSocket, which is no operation of HTTP: see docs/server.md.
+    Operation("GET", "/api/v1/chat/ws", "chat_socket", "", READ, described=False),
     Operation("GET", "/api/v1/keys", "list_keys", "Every key, without its secret", ADMIN,
               answer=ApiKey, rows="keys"),
     Operation("POST", "/api/v1/keys", "create_key", "Make a key; its text is in this answer alone", ADMIN,

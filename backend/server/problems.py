@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from backend.errors import BadInput, NotFound, OctopoidError, StoreBusy
+from backend.errors import BadInput, NotFound, OctopoidError, StoreBusy, StoreFull
+from backend.model import Json
 from backend.wire import encode
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ log = logging.getLogger("backend.server")
 log.addHandler(logging.NullHandler())  # without any handler Python would write to the terminal
 
 MEDIA_TYPE = "application/problem+json"
+
+PAUSES_S = {StoreBusy.http_status: 1, StoreFull.http_status: 10}
+"""When to come again, by status, where the same request may be answered then."""
+
+STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 
 
 class BadJson(BadInput):
@@ -51,10 +57,11 @@ class WrongMediaType(BadInput):
     http_status = 415
 
 
-class KeyReused(BadInput):
-    """The idempotency key was used for another request."""
+class AnsweredOnce(OctopoidError):
+    """The request was answered already, with what is shown once."""
 
-    slug = "key-reused"
+    slug = "answered-once"
+    http_status = 409
 
 
 class NoSuchAddress(NotFound):
@@ -68,6 +75,13 @@ class WrongMethod(BadInput):
 
     slug = "wrong-method"
     http_status = 405
+
+
+class UpgradeRequired(BadInput):
+    """The address is a WebSocket."""
+
+    slug = "upgrade-required"
+    http_status = 426
 
 
 class TooManyStreams(StoreBusy):
@@ -84,8 +98,16 @@ class Unexpected(OctopoidError):
 
 def problem(error: OctopoidError, headers: Mapping[str, str] | None = None) -> Response:
     """The answer that stands for `error`."""
+    more = dict(headers or {})
+    if isinstance(error, StoreBusy | StoreFull):
+        more.setdefault("Retry-After", str(PAUSES_S[error.http_status]))
+    return Response(encode(as_problem(error)), error.http_status, more, MEDIA_TYPE)
+
+
+def as_problem(error: OctopoidError) -> Json:
+    """What is said of `error`."""
     title = (type(error).__doc__ or "").strip().partition("\n")[0]
-    body = {
+    return {
         "type": f"urn:octopoid:problem:{error.slug}",
         "title": title,
         "status": error.http_status,
@@ -95,7 +117,6 @@ def problem(error: OctopoidError, headers: Mapping[str, str] | None = None) -> R
         "next_step": error.next_step,
         "details": list(error.details),
     }
-    return Response(encode(body), error.http_status, headers, MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -115,7 +136,7 @@ class Catch:
 
         async def watch_start(message: Message) -> None:
             nonlocal started
-            started = started or message["type"] == "http.response.start"
+            started = started or message["type"] in STARTS
             await send(message)
 
         try:

@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 
 from backend.errors import BadInput, LeaseLost
 from backend.ids import new_id
-from backend.interface import Action, Transition
-from backend.model import Actor, Json, Outcome, RunEnd, SenderType, Task
+from backend.interface import Action, Backend, Transition
+from backend.model import Actor, Json, Outcome, Priority, RunEnd, SenderType, Task
+from backend.planning import find_project
 from backend.server.bodies import ClaimBody, DoneBody, SubmitBody
 
 UNREPORTED = "unreported"
@@ -23,10 +24,19 @@ HOLDERS = frozenset(
 """What the holder of a lease says."""
 
 BASE_BRANCH = "main"
+ROLE = "implement"
+WORKERS_NAMES = {
+    "description": "body",
+    "task_type": "type",
+    "repository_url": "repo_url",
+    "branch_name": "base_branch",
+}
+PRIORITIES = {"high": Priority.P1, "normal": Priority.P2, "low": Priority.P3}
 
 
 def complete_task(body: Json, actor: Actor) -> Json:
     """A new task with what its creator left out."""
+    _translate(body)
     queue = body.pop("queue", None)
     if queue not in (None, "incoming", "backlog"):
         raise BadInput(f"a task cannot begin in {queue!r}", "give incoming or backlog, or leave it out")
@@ -41,6 +51,40 @@ def complete_task(body: Json, actor: Actor) -> Json:
     if body.get("base_sha") is None:
         body["base_sha"] = ""
     return body
+
+
+def _translate(body: Json) -> None:
+    """A task in the words of workers over plain HTTP, in ours; they know no roles."""
+    for theirs, ours in WORKERS_NAMES.items():
+        if theirs not in body:
+            continue
+        if ours in body:
+            raise BadInput(f"{theirs} and {ours} say the same", "give one of them")
+        body[ours] = body.pop(theirs)
+        body.setdefault("role", ROLE)
+    if isinstance(body.get("priority"), str):
+        body["priority"] = PRIORITIES.get(body["priority"], body["priority"])
+
+
+def complete_plan(body: Json, actor: Actor) -> Json:
+    """A new project or draft with what its creator left out."""
+    body.setdefault("id", new_id())
+    body.setdefault("created_by", str(actor))
+    return body
+
+
+async def take_from_project(backend: Backend, body: Json) -> Json:
+    """A new task, with its project's word where its creator said nothing."""
+    named = body.get("project_id")
+    project = await find_project(backend, named) if isinstance(named, str) else None
+    if project is None:
+        return body
+    said = {
+        "base_branch": project.base_branch,
+        "auto_accept": project.auto_accept or None,
+        "scope": project.scope,
+    }
+    return {name: value for name, value in said.items() if value is not None} | body
 
 
 def _title(file_path: object, task_id: object) -> object:
@@ -65,6 +109,7 @@ def complete_claim(body: ClaimBody) -> Json:
         "roles": [role for one in roles for role in one.split(",") if role],
         "task_id": body.task_id,
         "model": body.model,
+        "scope": body.scope,
     }
 
 

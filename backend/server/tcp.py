@@ -9,14 +9,12 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
 from backend.errors import BadInput, OctopoidError
 from backend.local import LocalBackend
 from backend.server.app import Network, create_app
 from backend.server.events import Streams, end_tasks
 from backend.server.jobs import sweep
-from backend.server.protocol import Certificate, EmbeddedServer
+from backend.server.protocol import Certificate, EmbeddedServer, PatientProtocol
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGIApplication
@@ -79,7 +77,7 @@ class TcpServer:
         served = cast("ASGIApplication", app)
         try:
             self._server = EmbeddedServer(
-                served, H11Protocol, connections=CONNECTIONS, certificate=site.certificate
+                served, PatientProtocol, connections=CONNECTIONS, certificate=site.certificate
             )
         except OSError as error:
             raise BadInput(f"the certificate cannot be used: {error}", "check both files") from error

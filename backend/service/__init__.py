@@ -13,9 +13,14 @@ from backend.service.leases import Leases
 from backend.service.log import Log
 from backend.service.machines import Machines
 from backend.service.messages import Messages
+from backend.service.operations import Operations
+from backend.service.planning import Drafts, Projects
 from backend.service.runs import Runs
+from backend.service.sessions import Sessions
 from backend.service.tasks import Tasks
+from backend.service.transfer import Transfer
 from backend.service.transitions import Transitions
+from backend.service.why import Why
 from backend.store.interface import Store
 
 __all__ = ["Service"]
@@ -32,5 +37,11 @@ class Service:
         self.runs = Runs(context)
         self.messages = Messages(context)
         self.machines = Machines(context)
+        self.projects = Projects(context)
+        self.transfer = Transfer(context)
+        self.drafts = Drafts(context)
+        self.why = Why(context)
         self.keys = Keys(context)
+        self.operations = Operations(context)
+        self.sessions = Sessions(context)
         self.log = Log(context)

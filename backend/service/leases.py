@@ -126,6 +126,9 @@ class Leases:
         if wish.roles and stored.task.role not in wish.roles:
             reason = f"its role is {stored.task.role}, not {' or '.join(wish.roles)}"
             raise Refused(f"task {task_id} can not be claimed", reason, (reason,))
+        if wish.scope not in (None, stored.task.scope):
+            reason = f"it is in scope {stored.task.scope or 'none'}, not in {wish.scope}"
+            raise Refused(f"task {task_id} can not be claimed", reason, (reason,))
 
     def _begin_run(
         self, task: Task, role: str, wish: ClaimRequest | HoldRequest, action: Action, was: Queue, now: int

@@ -15,5 +15,8 @@ class Log:
     def events(self, after: int, limit: int, entity_id: str | None) -> list[Event]:
         return self._context.store.log.read(after, limit, entity_id)
 
+    def of_messages(self, after: int, limit: int, task_id: str | None) -> list[Event]:
+        return self._context.store.log.of_messages(after, limit, task_id)
+
     def last_seq(self) -> int:
         return self._context.store.log.last_seq()

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from backend.errors import BadInput, NotFound, Refused
 from backend.ids import check_id
-from backend.model import SYSTEM, Actor, Message, MessageType, NewMessage
+from backend.model import SYSTEM, Actor, Message, MessageType, NewMessage, SenderType
 from backend.service.context import Context
+from backend.service.sessions import Sessions
 
 
 class Messages:
@@ -15,6 +16,7 @@ class Messages:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._sessions = Sessions(context)
 
     def get(self, message_id: str) -> Message:
         """
@@ -44,6 +46,8 @@ class Messages:
         self._context.store.messages.insert(new, now)
         message = self.get(new.id)
         self._note(message, now, new.sender, "post")
+        if new.run_id is not None and new.sender.type is SenderType.WORKER:
+            self._sessions.touch_run(new.run_id)
         return message
 
     def answer(self, message_id: str, text: str, actor: Actor) -> Message:
@@ -56,6 +60,8 @@ class Messages:
         answered = self._context.store.messages.answer(message_id, text, now)
         if answered is not None:
             self._note(answered, now, actor, "answer")
+            if answered.run_id is not None:
+                self._sessions.resume(answered.run_id, actor)
             return answered
         message = self.get(message_id)
         if message.answer == text:

@@ -8,8 +8,12 @@ from datetime import datetime
 from backend.clock import to_ms
 from backend.errors import Duplicate, NotFound, Refused
 from backend.ids import check_id
-from backend.model import SYSTEM, Actor, Evidence, Run, RunEnd, RunPatch, RunStatus
+from backend.model import SYSTEM, Actor, Evidence, Outcome, Run, RunEnd, RunPatch, RunStatus
 from backend.service.context import Context
+from backend.service.sessions import Sessions
+
+EXTERNAL = "external"
+"""The adapter of a worker that is nobody's child here: nothing but its lease says that it is alive."""
 
 
 class Runs:
@@ -17,6 +21,7 @@ class Runs:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._sessions = Sessions(context)
 
     def get(self, run_id: str) -> Run:
         """
@@ -50,6 +55,10 @@ class Runs:
             return run
         after = replace(run, **changed)
         self._context.store.runs.save(after)
+        if "session_id" in changed:
+            self._sessions.learn(after)
+        elif after.session_id is not None:
+            self._sessions.touch_run(run_id)
         told = {name: changed[name] for name in changed if name != "last_activity_at"}
         if told:
             data = told | {"task_id": run.task_id}
@@ -75,6 +84,12 @@ class Runs:
         states = (None, RunStatus.ENDED)
         self._context.note(now, actor, "run", run_id, "end", states=states, reason=end.reason, data=data)
         return True
+
+    def end_abandoned(self) -> None:
+        """End the runs of workers that are no machine of ours once their lease has gone to somebody else."""
+        lost = RunEnd(Outcome.LOST, "its worker has lost the lease")
+        for run_id, task_id in self._context.store.runs.abandoned(EXTERNAL):
+            self.finish(run_id, task_id, lost, SYSTEM)
 
     def cost_since(self, since: datetime) -> float:
         return self._context.store.runs.sum_cost(to_ms(since))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 
 from backend.clock import from_ms
 from backend.errors import BadInput, Duplicate, VersionConflict
 from backend.guards import settle
 from backend.ids import check_id
 from backend.interface import Action
-from backend.model import Actor, Json, NewTask, Queue, Task, TaskFilter, TaskPatch
+from backend.model import Actor, Json, NewTask, Priority, Queue, Task, TaskFilter, TaskPatch
+from backend.pages import Page, TaskPage
 from backend.service.context import Context
 from backend.service.dependencies import explain_block, weigh
 from backend.store.interface import NewEvent
@@ -62,8 +63,23 @@ class Tasks:
     def find(self, wanted: TaskFilter) -> list[Task]:
         return self._context.store.tasks.find(wanted)
 
+    def page(self, wanted: TaskFilter, page: Page) -> TaskPage:
+        """A page in claim order. All tasks of a state are counted already; others are on the first page."""
+        store = self._context.store
+        rows = store.pages.find(wanted, replace(page, limit=page.limit + 1)) if page.limit else []
+        total = None
+        if wanted == TaskFilter(queues=wanted.queues, limit=wanted.limit):
+            counts = store.tasks.count_queues()
+            total = sum(counts.get(queue, 0) for queue in wanted.queues or Queue)
+        elif page.after is None:
+            total = store.pages.count(wanted)
+        return TaskPage(tuple(rows[: page.limit]), len(rows) > page.limit, total)
+
     def count_queues(self) -> Mapping[Queue, int]:
         return self._context.store.tasks.count_queues()
+
+    def count_waiting(self) -> Mapping[Priority, int]:
+        return self._context.store.tasks.count_waiting()
 
     def edit(self, task_id: str, patch: TaskPatch, actor: Actor, version: int | None) -> Task:
         """Change what a person may edit; what changes nothing leaves the version as it is.
@@ -115,7 +131,14 @@ class Tasks:
 
 def created_as(new: NewTask) -> str:
     """A digest of all that a task is created from."""
-    content = asdict(new) | {"blocked_by": sorted(set(new.blocked_by))}
+    content = {field.name: getattr(new, field.name) for field in fields(new)}
+    content["blocked_by"] = sorted(set(new.blocked_by))
+    if new.scope is None:  # what was created before there were scopes is still the same
+        del content["scope"]
+    return digest_of(content)
+
+
+def digest_of(content: Mapping[str, object]) -> str:
     return hashlib.sha256(dump(content).encode()).hexdigest()
 
 
@@ -132,6 +155,8 @@ def _check_new(new: NewTask) -> None:
     check_id(new.id, "task id")
     for blocker_id in new.blocked_by:
         check_id(blocker_id, "blocker's id")
+    if new.scope is not None:
+        check_id(new.scope, "scope")
     _check_text({"title": new.title, "role": new.role})
     # Without a commit the task's first run starts from where the branch is by then.
     if not new.base_branch:

@@ -6,7 +6,7 @@ decided, and the constraints of its schema refuse what no rule may produce.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -18,16 +18,22 @@ from backend.model import (
     Evidence,
     Json,
     Message,
+    NewMachine,
     NewMessage,
     NewTask,
     Orchestrator,
     Pause,
+    Priority,
     Queue,
     Run,
     RunEnd,
     Task,
     TaskFilter,
 )
+from backend.once import Answer, Asked
+from backend.pages import Page
+from backend.planning import Draft, NewDraft, NewProject, Project
+from backend.sessions import NewSession, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,8 @@ class TaskStore(Protocol):
 
     def count_queues(self) -> dict[Queue, int]: ...
 
+    def count_waiting(self) -> dict[Priority, int]: ...
+
     def save_state(self, task: Task, open_blockers: int) -> bool:
         """Write what a transition may change; False when the version stored is not the one before."""
         ...
@@ -107,6 +115,16 @@ class TaskStore(Protocol):
     def set_dependencies(self, task_id: str, blockers: Sequence[str]) -> None: ...
 
 
+class PageStore(Protocol):
+    """Pages of tasks."""
+
+    def find(self, wanted: TaskFilter, page: Page) -> list[Task]: ...
+
+    def count(self, wanted: TaskFilter) -> int:
+        """How many tasks there are; reads an entry of each that may be one of them."""
+        ...
+
+
 class RunStore(Protocol):
     """Runs and the evidence of checks."""
 
@@ -127,6 +145,10 @@ class RunStore(Protocol):
         ...
 
     def sum_cost(self, since: int) -> float: ...
+
+    def abandoned(self, adapter: str) -> list[tuple[str, str]]:
+        """Live runs of an adapter whose task's fence has moved on, each with its task."""
+        ...
 
     def insert_evidence(self, evidence: Evidence) -> None: ...
 
@@ -160,17 +182,19 @@ class MessageStore(Protocol):
 class MachineStore(Protocol):
     """Orchestrators, their agents, and whether intake is paused."""
 
-    def insert(
-        self, orchestrator_id: str, cluster: str, machine_id: str, pid: int | None, now: int
-    ) -> None: ...
+    def insert(self, machine: NewMachine, now: int) -> None: ...
 
     def read(self, orchestrator_id: str) -> Orchestrator | None: ...
 
     def orchestrators(self) -> list[Orchestrator]: ...
 
-    def save_register(self, orchestrator_id: str, pid: int | None, now: int) -> None: ...
+    def save_register(self, machine: NewMachine, now: int) -> None: ...
 
     def save_heartbeat(self, orchestrator_id: str, cycle_at: int | None, now: int) -> bool: ...
+
+    def save_offline(self, orchestrator_id: str, now: int) -> bool: ...
+
+    def silent_orchestrators(self, before: int) -> list[Orchestrator]: ...
 
     def agents(self, orchestrator_id: str | None = None) -> list[Agent]: ...
 
@@ -181,6 +205,96 @@ class MachineStore(Protocol):
     def intake(self) -> Pause: ...
 
     def save_intake(self, pause: Pause) -> None: ...
+
+    def machine_pause(self, orchestrator_id: str) -> Pause: ...
+
+    def save_machine_pause(self, orchestrator_id: str, pause: Pause) -> None: ...
+
+    def delete_machine_pause(self, orchestrator_id: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProject:
+    """A project, and a digest of what it was created from."""
+
+    project: Project
+    created_as: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDraft:
+    """A draft, and a digest of what it was created from."""
+
+    draft: Draft
+    created_as: str
+
+
+class ProjectStore(Protocol):
+    """Projects."""
+
+    def insert(self, new: NewProject, created_as: str, now: int) -> None: ...
+
+    def read(self, project_id: str) -> StoredProject | None: ...
+
+    def find_all(self) -> list[StoredProject]: ...
+
+    def save(self, project: Project) -> bool:
+        """False when the version stored is not the one before."""
+        ...
+
+    def delete(self, project_id: str, version: int) -> bool: ...
+
+    def unfinished(self, project_id: str, limit: int) -> list[str]:
+        """Tasks of a project that are neither done nor cancelled."""
+        ...
+
+
+class DraftStore(Protocol):
+    """Drafts."""
+
+    def insert(self, new: NewDraft, created_as: str, now: int) -> None: ...
+
+    def read(self, draft_id: str) -> StoredDraft | None: ...
+
+    def find_all(self) -> list[StoredDraft]: ...
+
+    def save(self, draft: Draft) -> bool:
+        """False when the version stored is not the one before."""
+        ...
+
+    def delete(self, draft_id: str, version: int) -> bool: ...
+
+
+class TransferStore(Protocol):
+    """Whole records, out of a store and into an empty one."""
+
+    @property
+    def settle(self) -> Callable[[], object]:
+        """Write what waits to be written to the log."""
+        ...
+
+    @property
+    def audit(self) -> Callable[[], list[str]]:
+        """What is wrong with the store, a line for each broken invariant."""
+        ...
+
+    def be_patient(self) -> None:
+        """Let this one transaction take long."""
+        ...
+
+    def is_empty(self) -> bool: ...
+
+    def tasks(self) -> Iterator[tuple[Task, str]]:
+        """In order of their creation, with the digest of what they were created from."""
+        ...
+
+    def runs(self) -> Iterator[Run]: ...
+
+    def evidence(self) -> Iterator[Evidence]: ...
+
+    def messages(self) -> Iterator[Message]: ...
+
+    def insert(self, table: str, values: Mapping[str, object], *, unless_known: bool = False) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +321,62 @@ class KeyStore(Protocol):
     def use(self, key_id: str, now: int) -> None: ...
 
 
+class OperationStore(Protocol):
+    """Answers to changes, by caller and key."""
+
+    def find(self, caller: str, key: str) -> tuple[str, Answer] | None:
+        """The fingerprint of what was asked, and the answer."""
+        ...
+
+    def insert(self, asked: Asked, answer: Answer, now: int) -> None: ...
+
+    def delete(self, before: int, limit: int) -> int:
+        """Delete the oldest of before a time; how many these were."""
+        ...
+
+
+class SessionStore(Protocol):
+    """Sessions of agent programs; `now` is for their state, which is judged when they are read."""
+
+    def insert(self, new: NewSession, now: int) -> None: ...
+
+    def read(self, session_id: str, now: int) -> Session | None: ...
+
+    def find(self, task_id: str | None, live: bool, now: int) -> list[Session]: ...
+
+    def last_of_run(self, run_id: str) -> str | None: ...
+
+    def over(self, active_before: int, opened_before: int, now: int) -> list[Session]:
+        """Open sessions silent since one time and not waiting for an answer, or opened before the other."""
+        ...
+
+    def touch(self, session_id: str, now: int) -> bool:
+        """False when there is none, or it has ended."""
+        ...
+
+    def touch_run(self, run_id: str, now: int) -> None: ...
+
+    def bind(self, session_id: str, new: NewSession, now: int) -> None: ...
+
+    def end(self, session_id: str, reason: str, seen: int, now: int) -> bool:
+        """False when it had ended before, or has been heard of after `seen`."""
+        ...
+
+    def reopen(self, session_id: str, now: int) -> bool:
+        """False when it has not ended."""
+        ...
+
+
 class LogStore(Protocol):
     """The append-only log."""
 
     def append(self, event: NewEvent, now: int) -> None: ...
 
     def read(self, after: int, limit: int, entity_id: str | None) -> list[Event]: ...
+
+    def of_messages(self, after: int, limit: int, task_id: str | None) -> list[Event]:
+        """The log of all messages, or those of one task's conversation."""
+        ...
 
     def last_seq(self) -> int: ...
 
@@ -224,6 +388,9 @@ class Store(Protocol):
     def tasks(self) -> TaskStore: ...
 
     @property
+    def pages(self) -> PageStore: ...
+
+    @property
     def runs(self) -> RunStore: ...
 
     @property
@@ -233,7 +400,22 @@ class Store(Protocol):
     def machines(self) -> MachineStore: ...
 
     @property
+    def projects(self) -> ProjectStore: ...
+
+    @property
+    def transfer(self) -> TransferStore: ...
+
+    @property
+    def drafts(self) -> DraftStore: ...
+
+    @property
     def keys(self) -> KeyStore: ...
+
+    @property
+    def operations(self) -> OperationStore: ...
+
+    @property
+    def sessions(self) -> SessionStore: ...
 
     @property
     def log(self) -> LogStore: ...

@@ -13,25 +13,35 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict
 
-from backend.errors import OctopoidError, StoreBroken, StoreBusy
+from backend.errors import OctopoidError, StoreBroken, StoreBusy, StoreFull
 from backend.store.interface import StoredTask
 from backend.store.postgres_log import PostgresLog
 from backend.store.postgres_session import DISMISSALS, SESSION, PostgresSession, Row, connect
 from backend.store.rows import task_of
 from backend.store.sql import load, load_like
-from backend.store.sqlite_keys import SqliteKeys
-from backend.store.sqlite_machines import SqliteMachines
-from backend.store.sqlite_messages import SqliteMessages
-from backend.store.sqlite_runs import SqliteRuns
-from backend.store.sqlite_tasks import SqliteTasks
+from backend.store.sql_keys import SqlKeys
+from backend.store.sql_machines import SqlMachines
+from backend.store.sql_messages import SqlMessages
+from backend.store.sql_operations import SqlOperations
+from backend.store.sql_pages import SqlPages
+from backend.store.sql_planning import SqlDrafts, SqlProjects
+from backend.store.sql_runs import SqlRuns
+from backend.store.sql_sessions import SqlSessions
+from backend.store.sql_tasks import SqlTasks
+from backend.store.sql_transfer import SqlTransfer
 
 STATEMENTS = load_like("postgres", load("sqlite"))
 KEY_STATEMENTS = load_like("postgres_keys", load("sqlite_keys"))
+SESSION_STATEMENTS = load_like("postgres_sessions", load("sqlite_sessions"))
+PLANNING_STATEMENTS = load_like("postgres_planning", load("sqlite_planning"))
+TRANSFER_STATEMENTS = load_like("postgres_transfer", load("sqlite_transfer"))
+OPERATION_STATEMENTS = load_like("postgres_operations", load("sqlite_operations"))
+PAGE_STATEMENTS = load_like("postgres_pages", load("sqlite_pages"))
 IN_USE = (pg.LockNotAvailable, pg.QueryCanceled, pg.DeadlockDetected, pg.SerializationFailure)
 SCHEMES = ("postgresql://", "postgres://")
 
 
-class PostgresTasks(SqliteTasks):
+class PostgresTasks(SqlTasks):
     """Tasks, locked when they are read to be changed."""
 
     def __init__(self, session: PostgresSession, statements: Mapping[str, str]) -> None:
@@ -60,11 +70,17 @@ class PostgresStore:
         self.session = PostgresSession(connection)
         self.name = name
         self.tasks = PostgresTasks(self.session, STATEMENTS)
-        self.runs = SqliteRuns(self.session, STATEMENTS)
-        self.messages = SqliteMessages(self.session, STATEMENTS)
-        self.machines = SqliteMachines(self.session, STATEMENTS)
-        self.keys = SqliteKeys(self.session, KEY_STATEMENTS)
+        self.pages = SqlPages(self.session, PAGE_STATEMENTS, STATEMENTS)
+        self.runs = SqlRuns(self.session, STATEMENTS)
+        self.messages = SqlMessages(self.session, STATEMENTS)
+        self.machines = SqlMachines(self.session, STATEMENTS)
+        self.keys = SqlKeys(self.session, KEY_STATEMENTS)
+        self.sessions = SqlSessions(self.session, SESSION_STATEMENTS)
+        self.projects = SqlProjects(self.session, PLANNING_STATEMENTS)
+        self.drafts = SqlDrafts(self.session, PLANNING_STATEMENTS)
+        self.operations = SqlOperations(self.session, OPERATION_STATEMENTS)
         self.log = PostgresLog(self.session, STATEMENTS)
+        self.transfer = SqlTransfer(self.session, TRANSFER_STATEMENTS, "%({})s", self.settle_log, self.audit)
 
     def begin(self) -> None:
         self.log.forget()
@@ -78,6 +94,18 @@ class PostgresStore:
     def commit(self) -> None:
         self.log.write()
         self.session.execute("COMMIT")
+        self.session.flush()
+
+    def audit(self) -> list[str]:
+        # Only an import asks, and this brings a package along that nothing else needs.
+        from backend.store.postgres_audit import broken
+
+        return broken(self.session)
+
+    def settle_log(self) -> None:
+        """Write what waits for the log before the transaction ends; nobody else writes there until then."""
+        self.log.write()
+        self.log.forget()
         self.session.flush()
 
     def rollback(self) -> None:
@@ -161,7 +189,7 @@ def explain(error: Exception, name: str) -> OctopoidError | None:
         return None
     said = " ".join(str(error).split())
     if isinstance(error, pg.DiskFull):
-        return StoreBroken(
+        return StoreFull(
             f"the disk of the database {name} is full: it took nothing of this change",
             "free some space and do it again",
         )

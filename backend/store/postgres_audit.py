@@ -15,13 +15,18 @@ def audit(connection: psycopg.Connection[Row]) -> list[str]:
     """What is wrong with a store, a line for each broken invariant; empty when it is sound."""
     session = PostgresSession(connection)
     session.execute(SESSION["begin_read"])
-    found = []
     try:
-        for name, statement in INVARIANTS.items():
-            rows = [dict(zip(row.keys(), row, strict=True)) for row in session.execute(statement).fetchall()]
-            if rows:
-                more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-                found.append(f"{name}: {', '.join(map(str, rows[:SHOWN]))}{more}")
+        return broken(session)
     finally:
         session.rollback()
+
+
+def broken(session: PostgresSession) -> list[str]:
+    """The same, as a transaction sees it that has begun already."""
+    found = []
+    for name, statement in INVARIANTS.items():
+        rows = [dict(zip(row.keys(), row, strict=True)) for row in session.execute(statement).fetchall()]
+        if rows:
+            more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+            found.append(f"{name}: {', '.join(map(str, rows[:SHOWN]))}{more}")
     return found

@@ -54,6 +54,13 @@ class PostgresLog:
             values["entity_id"] = entity_id
         return [event_of(row) for row in self._session.execute(self._sql[name], values)]
 
+    def of_messages(self, after: int, limit: int, task_id: str | None) -> list[Event]:
+        name = "list_message_events" if task_id is None else "list_task_message_events"
+        values: dict[str, object] = {"after": after, "limit": limit}
+        if task_id is not None:
+            values["task_id"] = task_id
+        return [event_of(row) for row in self._session.execute(self._sql[name], values)]
+
     def last_seq(self) -> int:
         row = self._session.execute(self._sql["last_seq"]).fetchone()
         return 0 if row is None else int(row[0])

@@ -7,20 +7,30 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
-from backend.errors import OctopoidError, StoreBroken, StoreBusy
+from backend.errors import OctopoidError, StoreBroken, StoreBusy, StoreFull
 from backend.store.sql import load
-from backend.store.sqlite_keys import SqliteKeys
+from backend.store.sql_keys import SqlKeys
+from backend.store.sql_machines import SqlMachines
+from backend.store.sql_messages import SqlMessages
+from backend.store.sql_operations import SqlOperations
+from backend.store.sql_pages import SqlPages
+from backend.store.sql_planning import SqlDrafts, SqlProjects
+from backend.store.sql_runs import SqlRuns
+from backend.store.sql_sessions import SqlSessions
+from backend.store.sql_tasks import SqlTasks
+from backend.store.sql_transfer import SqlTransfer
 from backend.store.sqlite_log import SqliteLog
-from backend.store.sqlite_machines import SqliteMachines
-from backend.store.sqlite_messages import SqliteMessages
-from backend.store.sqlite_runs import SqliteRuns
-from backend.store.sqlite_tasks import SqliteTasks
 
 OLDEST = (3, 37, 0)
 """The first SQLite with strict tables."""
 BUSY_MS = 10_000
 STATEMENTS = load("sqlite")
 KEY_STATEMENTS = load("sqlite_keys")
+SESSION_STATEMENTS = load("sqlite_sessions")
+PLANNING_STATEMENTS = load("sqlite_planning")
+TRANSFER_STATEMENTS = load("sqlite_transfer")
+OPERATION_STATEMENTS = load("sqlite_operations")
+PAGE_STATEMENTS = load("sqlite_pages")
 
 
 class SqliteStore:
@@ -29,12 +39,24 @@ class SqliteStore:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.connection = connection
         self.path = path
-        self.tasks = SqliteTasks(connection, STATEMENTS)
-        self.runs = SqliteRuns(connection, STATEMENTS)
-        self.messages = SqliteMessages(connection, STATEMENTS)
-        self.machines = SqliteMachines(connection, STATEMENTS)
-        self.keys = SqliteKeys(connection, KEY_STATEMENTS)
+        self.tasks = SqlTasks(connection, STATEMENTS)
+        self.pages = SqlPages(connection, PAGE_STATEMENTS, STATEMENTS)
+        self.runs = SqlRuns(connection, STATEMENTS)
+        self.messages = SqlMessages(connection, STATEMENTS)
+        self.machines = SqlMachines(connection, STATEMENTS)
+        self.keys = SqlKeys(connection, KEY_STATEMENTS)
+        self.sessions = SqlSessions(connection, SESSION_STATEMENTS)
+        self.projects = SqlProjects(connection, PLANNING_STATEMENTS)
+        self.drafts = SqlDrafts(connection, PLANNING_STATEMENTS)
+        self.transfer = SqlTransfer(connection, TRANSFER_STATEMENTS, ":{}", lambda: None, self.audit)
+        self.operations = SqlOperations(connection, OPERATION_STATEMENTS)
         self.log = SqliteLog(connection, STATEMENTS)
+
+    def audit(self) -> list[str]:
+        # Only an import asks, and this brings a package along that nothing else needs.
+        from backend.store.audit import audit
+
+        return audit(self.connection)
 
     def begin(self) -> None:
         # At once, not at the first write: a deferred transaction can fail half-way with "busy".
@@ -129,7 +151,7 @@ def explain(error: Exception, path: Path) -> OctopoidError | None:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreBusy(f"the store {path} is in use by another program", "close it, or wait for it to end")
     if code == sqlite3.SQLITE_FULL:
-        return StoreBroken(
+        return StoreFull(
             f"the disk is full: the store {path} took nothing of this change",
             "free some space and do it again",
         )

@@ -41,6 +41,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("why", "tasks", "why", "Say why a task does not run.", TASKS),
     Entry("retry", "tasks", "retry", "Queue a failed, escalated or cancelled task again.", TASKS),
     Entry("cancel", "tasks", "cancel", "Cancel a task; its work is kept under a rescue ref.", TASKS),
+    Entry("projects", "projects", "projects", "List projects, create one, or show one.", TASKS),
     Entry("logs", "logs", "logs", "Show what a run's agent did.", REVIEW),
     Entry("diff", "review", "diff", "Show the changes of a task.", REVIEW),
     Entry("accept", "review", "accept", "Accept finished work and merge it.", REVIEW),
@@ -50,7 +51,12 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("ask", "questions", "ask", "Ask a person from inside a run.", TALK),
     Entry("doctor", "doctor", "doctor", "Check everything Octopoid relies on.", CHECK),
     Entry("validate", "setup", "validate", "Check the configuration, or explain its keys.", CHECK),
+    Entry("sync", "sync", "sync", "Send what waits to the server now.", SERVER),
+    Entry("conflicts", "sync", "conflicts", "List changes that the server did not take.", SERVER),
+    Entry("settle", "sync", "settle", "Settle a conflict: keep mine, or theirs.", SERVER),
     Entry("serve", "serve", "serve", "Serve the state to other machines.", SERVER),
     Entry("keys", "keys", "keys", "Make, list or revoke keys to the server.", SERVER),
+    Entry("export", "transfer", "export", "Write the whole state to a file.", SERVER),
+    Entry("import", "transfer", "import_", "Take in an export, into an empty store.", SERVER),
 )
 BY_NAME = {entry.name: entry for entry in COMMANDS}

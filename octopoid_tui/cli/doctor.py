@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,14 @@ import typer
 from backend.config.locate import Layout, find_octopoid_dir
 from backend.errors import EXIT_FAILED, NotFound, OctopoidError
 from backend.owner import OwnerLock
+from backend.sync import SyncMode, SyncState
 from octopoid_tui.cli import checkup
 from octopoid_tui.cli.checkup import Finding
 from octopoid_tui.cli.holder import UNSEEN, holding_pid
 from octopoid_tui.cli.output import GREEN, RED, YELLOW, Style, say_json, say_styled
+from octopoid_tui.cli.session import open_store
 from octopoid_tui.cli.tasks import JsonFlag
+from octopoid_tui.formats import waiting_changes
 from scheduler.project import Project
 
 MARKS = {"ok": ("✓", GREEN), "warning": ("!", YELLOW), "broken": ("✗", RED)}
@@ -70,6 +74,37 @@ def _configured(layout: Layout, start: Path) -> Iterator[Finding]:
         return
     yield checkup.check_repository(project.repo, project.config.repo.main_branch)
     yield from checkup.check_agents(project)
+    if project.config.mode == "remote":
+        yield check_server(project)
+
+
+def check_server(project: Project) -> Finding:
+    """Whether the server answers and takes the key, and how this machine stands with it."""
+
+    async def ask() -> SyncState:
+        async with await open_store(project, "command") as opened:
+            return await opened.backend.sync_state()
+
+    try:
+        return server_finding(asyncio.run(ask()))
+    except OctopoidError as error:
+        return Finding("broken", "server", error.problem, error.next_step)
+
+
+def server_finding(state: SyncState) -> Finding:
+    server, waits = state.server or "the server", waiting_changes(state.pending)
+    if state.mode is SyncMode.OFFLINE:
+        why = state.trouble or "it does not answer"
+        return Finding(
+            "warning",
+            "server",
+            f"{server} is away ({why}); {waits}",
+            "work goes on with what is known here; octopoid sync tries the server again",
+        )
+    if state.conflicts:
+        took = f"it did not take {state.conflicts} of the changes made here"
+        return Finding("warning", "server", f"{server} answers; {took}", "octopoid conflicts")
+    return Finding("ok", "server", f"{server} answers; {waits}")
 
 
 def check_owner(layout: Layout) -> Finding:

@@ -94,7 +94,16 @@ async def open_store(project: Project, what: str, *, serve: bool = False) -> Ope
 
         assert server.url is not None  # the configuration is refused without one
         key = server.api_key or read_key(layout.root)
-        return await open_remote(server.url, key, layout.owner_lock, what=what)
+        return await open_remote(
+            server.url,
+            key,
+            layout.cache,
+            layout.owner_lock,
+            layout.socket(),
+            what=what,
+            serve=serve,
+            limits=project.limits,
+        )
     return await open_backend(
         layout.database, layout.owner_lock, layout.socket(), what=what, serve=serve, limits=project.limits
     )

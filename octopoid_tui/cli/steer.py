@@ -36,7 +36,11 @@ def status(as_json: JsonFlag = False) -> None:
     """Show what runs, what waits for you and what is stuck."""
 
     async def work(session: Session) -> tuple[Json, tuple[Notice, ...]]:
-        return await session.desk.status(), await session.desk.notices()
+        from scheduler.notices import sync_notices
+
+        desk = session.desk
+        away = sync_notices(await desk.backend.sync_state())
+        return await desk.status(), (*away, *await desk.notices())
 
     found, notices = run_session(work)
     for notice in notices:
@@ -54,8 +58,7 @@ def pause(
     """Start no new work until `octopoid resume`; what runs goes on, and questions can be answered."""
 
     async def work(session: Session) -> Pause:
-        await session.desk.pause(reason)
-        return await session.desk.backend.get_pause()
+        return await session.desk.pause(reason)
 
     _report(run_session(work, writes=True), as_json)
 
@@ -64,8 +67,7 @@ def resume(as_json: JsonFlag = False) -> None:
     """Start new work again."""
 
     async def work(session: Session) -> Pause:
-        await session.desk.resume()
-        return await session.desk.backend.get_pause()
+        return await session.desk.resume()
 
     _report(run_session(work, writes=True), as_json)
 

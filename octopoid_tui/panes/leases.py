@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual import getters, on
 from textual.app import ComposeResult
 
+from backend.sync import SyncMode
 from octopoid_tui.host import Picture
 from octopoid_tui.panes.base import Pane, Selection
 from octopoid_tui.snapshot import Lease
@@ -68,9 +69,12 @@ class LeasesPane(Pane):
 
 def row(lease: Lease, picture: Picture) -> Row:
     bar, tone = lease_bar(lease.fraction_left(picture.now, picture.lease_span), BAR)
-    left = (lease.expires_at - picture.now).total_seconds()
+    left = time_left((lease.expires_at - picture.now).total_seconds())
+    if picture.snapshot.sync.mode is SyncMode.OFFLINE:
+        # Nobody can renew, and nobody knows what was renewed.
+        bar, tone, left = "", "", "?"
     return Row(
         lease.task.id,
-        (lease.holder, lease.orchestrator_id, lease.task.title, bar, time_left(left)),
+        (lease.holder, lease.orchestrator_id, lease.task.title, bar, left),
         cell_tones=("", "dim", "", tone, tone if tone == "warning" else "dim"),
     )

@@ -41,6 +41,13 @@ async def review(host: Host, context: Context) -> bool:
     return True
 
 
+async def open_sync(host: Host, context: Context) -> bool:
+    from octopoid_tui.screens.sync.screen import SyncScreen
+
+    await host.push_screen(SyncScreen())
+    return True
+
+
 async def copy_id(host: Host, context: Context) -> bool:
     text = " ".join(task.id for task in context.targets)
     host.copy_to_clipboard(text)
@@ -105,6 +112,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "why": why,
         "open_task": open_task,
         "review": review,
+        "open_sync": open_sync,
         "copy_id": copy_id,
         "help": show_help,
         "palette": palette,

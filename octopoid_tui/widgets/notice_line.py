@@ -10,6 +10,7 @@ from textual.widgets import Static
 
 from backend.clean import clean_line
 from backend.model import Pause
+from backend.sync import SyncMode, SyncState
 from octopoid_tui.panes.glyphs import styled
 
 if TYPE_CHECKING:
@@ -46,6 +47,15 @@ def pause_notice(pause: Pause) -> tuple[Notice, ...]:
 
     by = f"{pause.by} paused it: " if pause.by else ""
     return (Notice(f"nothing new starts; {by}{pause.reason}"),)
+
+
+def sync_notice(sync: SyncState) -> tuple[Notice, ...]:
+    """That the server is away, and what it did not take."""
+    if sync.mode is not SyncMode.OFFLINE and not sync.conflicts:
+        return ()
+    from scheduler.notices import sync_notices  # not before there is something to say
+
+    return sync_notices(sync)
 
 
 def _line(notice: Notice) -> Content:

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from backend.clean import clean_line
+from backend.sync import SyncMode
 from octopoid_tui.feed import FeedStatus
 from octopoid_tui.formats import age, cells, money
 from octopoid_tui.host import Picture
@@ -84,6 +85,7 @@ def left_parts(picture: Picture) -> tuple[Part, ...]:
         Part("octopoid", "info", rank=9),
         Part(clean_line(picture.snapshot.mode, 40), rank=5),
         feed_part(picture),
+        *conflict_parts(picture),
         scheduler_part(picture),
         Part(f"{money(picture.snapshot.cost_today)} today", rank=4, short=money(picture.snapshot.cost_today)),
     )
@@ -94,9 +96,24 @@ def feed_part(picture: Picture) -> Part:
     if feed.status is FeedStatus.LOADING:
         return Part("… loading", "dim", rank=3)
     if feed.status is FeedStatus.LIVE:
-        return Part("● live", "ok", rank=6)
+        return sync_part(picture)
     stale = age((picture.now - feed.since).total_seconds())
     return Part(f"✗ stale {stale}: {clean_line(feed.problem, 80)}", "error", rank=2, short=f"✗ stale {stale}")
+
+
+def sync_part(picture: Picture) -> Part:
+    """Whether what is shown comes from the server, and how much it does not have yet."""
+    sync = picture.snapshot.sync
+    pending = f" · {sync.pending} pending" if sync.pending else ""
+    if sync.mode is SyncMode.OFFLINE:
+        away = f" {age((picture.now - sync.since).total_seconds())}" if sync.since else ""
+        return Part(f"offline{away}{pending}", "warning")
+    return Part(f"● live{pending}", "ok", rank=0 if pending else 6)
+
+
+def conflict_parts(picture: Picture) -> tuple[Part, ...]:
+    number = picture.snapshot.sync.conflicts
+    return (Part(f"{number} conflict{'' if number == 1 else 's'}", "warning"),) if number else ()
 
 
 def scheduler_part(picture: Picture) -> Part:

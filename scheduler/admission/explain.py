@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from backend.model import Queue, Task
+from collections.abc import Iterable
+from dataclasses import replace
+
+from backend.model import Task
+from backend.why import Reason, at_rest
 from scheduler.admission.candidate import Candidate, role_wanted
 from scheduler.admission.gates import first_closed, judge
 from scheduler.admission.verdict import Explanation, Verdict, closed
 from scheduler.admission.world import World
+
+SAID_BY_GATES = ("state", "attempts", "paused", "machine")
+"""What the store knows and the gates of this machine say too, and more exactly."""
 
 NO_SLOT = "no agent is configured for role {role!r}: add one to agents.yaml"
 
@@ -38,29 +45,12 @@ def _progress(verdicts: tuple[Verdict, ...]) -> tuple[int, int]:
     return before, sum(verdict.passes for verdict in verdicts)
 
 
-def at_rest(task: Task) -> str:
-    """One sentence about a task that waits for no agent."""
-    reason = task.reason or "no reason was recorded"
-    match task.queue:
-        case Queue.BACKLOG:
-            return "it is in the backlog: enqueue it to have it worked on"
-        case Queue.BLOCKED:
-            return f"it waits for {', '.join(task.blocked_by)}" + (f" ({task.reason})" if task.reason else "")
-        case Queue.CLAIMED:
-            return f"{task.claimed_by} is at work on it"
-        case Queue.PROVISIONAL if task.claimed_by is not None:
-            return f"{task.claimed_by} is at work on it, in place"
-        case Queue.PROVISIONAL if task.approved_by is not None:
-            return f"{task.approved_by} approved it; it is being merged into {task.base_branch}"
-        case Queue.PROVISIONAL:
-            return "it is finished and waits for you to accept or reject it"
-        case Queue.DONE:
-            return f"it is done, merged as {(task.merged_sha or '')[:12]}"
-        case Queue.FAILED:
-            return f"it failed: {reason}. Retry or cancel it"
-        case Queue.ESCALATED:
-            return f"it needs you: {reason}. Retry, cancel or force it"
-        case Queue.CANCELLED:
-            return "it was cancelled" + (f": {task.reason}" if task.reason else "")
-        case Queue.INCOMING:
-            raise AssertionError("an incoming task waits for an agent")
+def with_known(explanation: Explanation, known: Iterable[Reason]) -> Explanation:
+    """The explanation, and what the store knows besides the gates."""
+    said = SAID_BY_GATES if explanation.gates else ("state",)
+    more = tuple(
+        Verdict(reason.kind, not reason.holds, reason.text, reason.when)
+        for reason in known
+        if reason.kind not in said
+    )
+    return replace(explanation, gates=explanation.gates + more)

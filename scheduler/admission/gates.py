@@ -8,7 +8,7 @@ from datetime import timedelta
 from backend.model import Queue
 from scheduler.admission.candidate import RESOLVE, Candidate
 from scheduler.admission.verdict import Verdict, closed, passed
-from scheduler.admission.world import Slot, World, seconds_until
+from scheduler.admission.world import Slot, World, moment, seconds_until
 
 STARTING_AT_ONCE = 4
 """Agents that may be starting at the same time: more of them only make each other late."""
@@ -23,12 +23,20 @@ RESOURCE_CAPACITY = 1
 Gate = Callable[[World, Slot, Candidate], Verdict]
 
 
+def server(world: World, slot: Slot, candidate: Candidate) -> Verdict:
+    since = world.server_away_since
+    if since is not None:
+        return closed("server", f"the server is away: no new task is claimed (since {moment(since)})")
+    return passed("server", "tasks can be claimed")
+
+
 def pause(world: World, slot: Slot, candidate: Candidate) -> Verdict:
     state = world.pause
     if not state.paused or (state.until is not None and state.until <= world.now):
         return passed("pause", "intake is open")
     why = f": {state.reason}" if state.reason else ""
-    return closed("pause", f"intake is paused by {state.by}{why}", state.until)
+    where = "intake" if state.machine is None else "this machine's intake"
+    return closed("pause", f"{where} is paused by {state.by}{why}", state.until)
 
 
 def role(world: World, slot: Slot, candidate: Candidate) -> Verdict:
@@ -135,6 +143,7 @@ def throttle(world: World, slot: Slot, candidate: Candidate) -> Verdict:
 
 
 GATES: tuple[Gate, ...] = (
+    server,
     pause,
     role,
     agent,

@@ -7,13 +7,14 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from backend.clock import Clock, from_ms
 from backend.config.schema import AgentSpec, Config
 from backend.interface import Backend
 from backend.model import Pause, Queue, Run, RunStatus, Task
+from backend.sync import SyncMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class World:
     """Adapters whose provider refuses work until then."""
     chosen: tuple[Task, ...] = ()
     """Tasks that have a slot already and no run yet."""
+    server_away_since: datetime | None = None
+    """Since when the server has not answered; None while it does, or where there is none."""
 
     @property
     def at_work(self) -> int:
@@ -108,6 +111,7 @@ async def read_world(
 ) -> World:
     """Gather the facts from the store, the configuration and the machine."""
     now = from_ms(clock.now_ms())
+    sync = await backend.sync_state()
     live = await backend.list_runs(live=True)
     mine = tuple(run for run in live if run.orchestrator_id == orchestrator_id)
     needs: Counter[str] = Counter()
@@ -118,7 +122,7 @@ async def read_world(
         now=now,
         config=config,
         slots=slots_of(agents),
-        pause=await backend.get_pause(),
+        pause=await backend.get_pause(machine=orchestrator_id),
         queues=await backend.count_queues(),
         runs=mine,
         needs_in_use=needs,
@@ -127,6 +131,7 @@ async def read_world(
         last_start=last_start,
         slot_errors=slot_errors,
         quota_until=quota_until,
+        server_away_since=(sync.since or now) if sync.mode is SyncMode.OFFLINE else None,
     )
 
 
@@ -135,3 +140,8 @@ def seconds_until(when: datetime, now: datetime) -> str:
     left = max(when - now, timedelta())
     seconds = int(left.total_seconds())
     return f"in {seconds} s" if seconds < 120 else f"in {seconds // 60} min"
+
+
+def moment(at: datetime) -> str:
+    """A point in time for reasons: `2026-03-01 23:30 UTC`."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,4 +1,6 @@
-"""Our table against Textual's: CPU time of both in one run, and their ratio. Run by hand.
+"""Our table against Textual's: CPU time of both in one run, and their ratio.
+
+    python tests/bench/bench_grid.py [--smoke]
 
 The ratios hold from machine to machine; the times do not.
 """
@@ -8,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
+from aims import arguments, report
 from textual.app import App, ComposeResult
 from textual.coordinate import Coordinate
 from textual.pilot import Pilot
@@ -54,11 +57,11 @@ async def measure(
     return costs
 
 
-async def grid_costs() -> dict[str, float]:
+async def grid_costs(data: list[tuple[str, ...]]) -> dict[str, float]:
     app = GridApp()
     async with app.run_test(size=(200, 50)) as pilot:
         grid = app.query_one(Grid)
-        rows = [Row(cells[0], cells) for cells in DATA]
+        rows = [Row(cells[0], cells) for cells in data]
 
         def update(number: int) -> None:
             changed = list(grid.rows)
@@ -69,7 +72,7 @@ async def grid_costs() -> dict[str, float]:
         return await measure(pilot, lambda: grid.set_rows(rows), grid.action_page_down, update)
 
 
-async def data_table_costs() -> dict[str, float]:
+async def data_table_costs(data: list[tuple[str, ...]]) -> dict[str, float]:
     app = DataTableApp()
     async with app.run_test(size=(200, 50)) as pilot:
         table = app.query_one(DataTable)
@@ -77,7 +80,7 @@ async def data_table_costs() -> dict[str, float]:
         def load() -> None:
             for title in TITLES:
                 table.add_column(title, width=14)
-            table.add_rows(DATA)
+            table.add_rows(data)
 
         def update(number: int) -> None:
             table.update_cell_at(Coordinate(table.cursor_row, len(TITLES) - 1), f"${number}")
@@ -85,14 +88,12 @@ async def data_table_costs() -> dict[str, float]:
         return await measure(pilot, load, table.action_page_down, update)
 
 
-async def main(
-    sides: tuple[Callable[[], Awaitable[dict[str, float]]], ...] = (grid_costs, data_table_costs),
-) -> None:
-    ours, theirs = [await side() for side in sides]
-    print(f"{ROWS} rows, CPU ms   {'Grid':>9} {'DataTable':>10} {'ratio':>8}")  # noqa: T201
+async def main(rows: int) -> None:
+    ours, theirs = await grid_costs(DATA[:rows]), await data_table_costs(DATA[:rows])
     for name, cost in ours.items():
-        print(f"{name:<20} {cost:>10.2f} {theirs[name]:>10.2f} {theirs[name] / cost:>7.1f}x")  # noqa: T201
+        detail = f"{theirs[name]:.2f} / {cost:.2f} ms, {rows:,} rows"
+        report(f"DataTable / Grid, CPU: {name}", theirs[name] / cost, detail)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(500 if arguments(__doc__).smoke else ROWS))

@@ -8,7 +8,6 @@ CPU time is the kernel's, of all threads. A figure to look at, never a test of t
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import fcntl
 import os
@@ -25,6 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from aims import arguments, report, say
 from harness import at_work, make_project
 
 from backend.clock import SystemClock
@@ -93,10 +93,8 @@ async def fill(repo: Path) -> None:
             await work.desk.enqueue(TaskDraft(f"Task {number}"))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--smoke", action="store_true", help="two seconds instead of eight")
-    seconds = 2.0 if parser.parse_args().smoke else 8.0
+def main() -> None:
+    seconds = 2.0 if arguments(__doc__).smoke else 8.0
     with tempfile.TemporaryDirectory() as place:
         repo = make_project(Path(place) / "project", "true\n")
         asyncio.run(fill(repo))
@@ -114,11 +112,8 @@ def main() -> int:
             for terminal in terminals:
                 terminal.close()
     for name, (cpu, written) in (("control screen", ours), ("empty Textual app", empty)):
-        sys.stdout.write(
-            f"idle, {name:<18} {100 * cpu / seconds:6.2f} % of a core, {written / seconds:7.0f} bytes/s\n"
-        )
-    sys.stdout.write(f"ratio: {ours[0] / empty[0]:.2f}\n")
-    return 0
+        say(f"idle, {name}: {100 * cpu / seconds:.2f} % of a core, {written / seconds:.0f} bytes/s")
+    report("CPU while idle / an empty Textual app's", ours[0] / empty[0])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ python tests/bench/bench_paint.py [--smoke]
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import os
 import pty
@@ -22,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from aims import arguments, report
 from harness import make_project
 
 MARK = b"Queues"
@@ -63,10 +63,8 @@ def first_paint(command: list[str], cwd: Path) -> float:
         os.close(ours)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="two rounds instead of eleven")
-    rounds = 2 if parser.parse_args().smoke else 11
+def main() -> None:
+    rounds = 2 if arguments(__doc__).smoke else 11
     with tempfile.TemporaryDirectory() as place:
         repo = make_project(Path(place) / "project", "true\n")
         ours, empty = [], []
@@ -74,11 +72,8 @@ def main() -> int:
             empty.append(first_paint([sys.executable, "-I", "-c", EMPTY], repo))
             ours.append(first_paint([sys.executable, "-I", "-m", "octopoid_tui"], repo))
     low, high = statistics.median(empty), statistics.median(ours)
-    sys.stdout.write(
-        f"first paint, median of {rounds}: control screen {high * 1000:.0f} ms, "
-        f"empty Textual app {low * 1000:.0f} ms, ratio {high / low:.2f}\n"
-    )
-    return 0
+    detail = f"{high * 1000:.0f} / {low * 1000:.0f} ms"
+    report("first paint / an empty Textual app's", high / low, detail, most=1.6)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ through `LocalBackend`, whose few threads the claimers share, for comparison. Th
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
 import sys
@@ -21,6 +20,7 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from aims import arguments, p50_p99, report
 from postgres import PostgresServer
 
 from backend.clock import SystemClock
@@ -81,8 +81,8 @@ def pair(connection: psycopg.Connection[Row], run_id: str) -> float:
     now = 1
     execute("BEGIN")
     values = {
-        "agent_name": "a", "orchestrator_id": "c-m", "run_id": run_id, "attempts": 5, "now": now,
-        "expires": now + 300_000,
+        "agent_name": "a", "orchestrator_id": "c-m", "run_id": run_id, "attempts": 5, "scope": None,
+        "now": now, "expires": now + 300_000,
     }  # fmt: skip
     (task,) = execute(STATEMENTS["claim_next"], values).fetchall()
     task_id, fence, version = task["id"], task["fence"], task["version"]
@@ -246,32 +246,19 @@ def compare(server: PostgresServer, claimers: int, chosen: Sizes) -> Iterator[tu
     hand = statistics.median(rates.pop("by hand"))
     for way, found in rates.items():
         rate = statistics.median(found)
-        quantiles = statistics.quantiles(waits[way], n=100)
-        p50, p99 = quantiles[49] * 1e3, quantiles[98] * 1e3
-        yield way, rate / hand, f"{rate:.0f} / {hand:.0f} pairs/s, claim p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+        p50, p99 = p50_p99(waits[way])
+        detail = f"{rate:.0f} / {hand:.0f} pairs/s, claim p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms"
+        yield way, rate / hand, detail
 
 
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--smoke", action="store_true", help="small sizes, to see that it runs")
-    chosen = parser.parse_args(arguments)
-    sizes = Sizes(3_000, 0.3, 1) if chosen.smoke else Sizes(20_000, 1.5, 3)
+def main() -> None:
+    sizes = Sizes(3_000, 0.3, 1) if arguments(__doc__).smoke else Sizes(20_000, 1.5, 3)
     server = PostgresServer.make()
-    missed = []
     for claimers in (1, 4, 16):
         for way, ratio, detail in compare(server, claimers, sizes):
-            name, verdict = f"{way} / by hand, {claimers} claimers", "for comparison"
-            if way == "service":
-                verdict = f">= {TARGET:.2f} {'ok' if ratio >= TARGET else 'MISSED'}"
-                missed += [] if ratio >= TARGET else [name]
-            sys.stdout.write(f"{name:32} {ratio:6.2f} {verdict:15} {detail}\n")
-    if missed and not chosen.smoke:
-        sys.stderr.write(f"missed: {', '.join(missed)}\n")
-        return 1
-    return 0
+            least = TARGET if way == "service" else None
+            report(f"{way} / by hand, {claimers} claimers", ratio, detail, least=least)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -9,7 +9,6 @@ worktree, prompt, run directory, supervisor). Medians; a figure to look at, neve
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from aims import arguments, report
 from harness import at_work, make_project, running, until
 
 from backend.model import Queue
@@ -79,18 +79,15 @@ async def scheduled(repo: Path, starts: Path, count: int) -> list[float]:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("--smoke", action="store_true", help="two of each, to see that it runs")
-    count = 2 if options.parse_args().smoke else 15
+    count = 2 if arguments(__doc__).smoke else 15
     with tempfile.TemporaryDirectory() as folder:
         tmp = Path(folder)
         repo, starts = make(tmp)
         by_hand = [bare(tmp, repo, starts, number) for number in range(count)]
         through = asyncio.run(scheduled(repo, starts, count))
     hand, ours = statistics.median(by_hand), statistics.median(through)
-    print(f"clone --shared and start, by hand: {hand * 1000:.0f} ms (median of {count})")  # noqa: T201
-    print(f"enqueue to agent started:          {ours * 1000:.0f} ms (median of {count})")  # noqa: T201
-    print(f"ratio: {ours / hand:.1f}")  # noqa: T201
+    detail = f"{ours * 1000:.0f} / {hand * 1000:.0f} ms, medians of {count}"
+    report("enqueue to agent started / clone and start", ours / hand, detail)
 
 
 if __name__ == "__main__":

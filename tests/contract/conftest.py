@@ -28,6 +28,7 @@ from backend.model import (
     SenderType,
     Task,
 )
+from backend.offline.backend import OfflineBackend
 from backend.remote import RemoteBackend
 from backend.server.serve import SocketServer
 
@@ -78,11 +79,25 @@ async def remote_over_postgresql(folder: Path, clock: ManualClock, limits: Limit
         yield far
 
 
+@asynccontextmanager
+async def offline_over_remote(folder: Path, clock: ManualClock, limits: Limits) -> AsyncIterator[Backend]:
+    async with local(folder, clock, limits) as backend, served(backend, folder) as far:
+        assert isinstance(far, RemoteBackend)
+        cached = await OfflineBackend.open(
+            far, folder / "cache.db", server="here", clock=clock, limits=limits
+        )
+        try:
+            yield cached
+        finally:
+            await cached.close()
+
+
 FACTORIES: dict[str, Factory] = {
     "local": local,
     "local postgresql": local_postgresql,
     "remote over a unix socket": remote_over_socket,
     "remote over postgresql": remote_over_postgresql,
+    "offline over remote": offline_over_remote,
 }
 ANA = Actor(SenderType.HUMAN, "ana")
 SUBMITTED = RunEnd(Outcome.SUBMITTED, "done", head_sha="work", exit_code=0, commits_count=1, summary="did it")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backend.clock import ManualClock, from_ms
-from backend.errors import BadInput, Duplicate, NotFound, Refused
+from backend.errors import BadInput, Duplicate, NotFound, Refused, UnknownOrchestrator
 from backend.interface import Action, Backend
 from backend.model import (
     Actor,
@@ -257,6 +257,72 @@ async def test_a_machine_is_known_by_cluster_and_name(backend: Backend, clock: M
     await backend.register("a", "b-c", pid=None)
     with pytest.raises(Duplicate, match="choose another machine id"):
         await backend.register("a-b", "c", pid=None)
+
+
+async def test_a_machine_that_goes_silent_or_leaves_is_noted_once(
+    acts: Any, backend: Backend, clock: ManualClock
+) -> None:
+    machine = acts.orchestrator_id
+    seq = await backend.last_seq()
+    clock.advance(119)
+    await backend.expire_leases()
+    assert await backend.last_seq() == seq
+    clock.advance(2)
+    for _ in range(2):
+        await backend.expire_leases()
+    await backend.heartbeat(machine, cycle_at=None)
+    left = await backend.leave(machine)
+    assert (left.status, (await backend.leave(machine)).status) == ("offline", "offline")
+    assert [one.status for one in await backend.list_orchestrators()] == ["offline"]
+    again = await backend.register("home", "laptop", pid=3)
+    assert again.status == "active"
+    told = [
+        (event.entity_id, event.kind, event.from_state, event.to_state, event.reason)
+        for event in await backend.events(after=seq)
+    ]
+    assert told == [
+        (machine, "offline", "active", "offline", "it has not been heard of for 120 s"),
+        (machine, "online", "offline", "active", "it is heard of again"),
+        (machine, "offline", "active", "offline", "its scheduler has ended"),
+        (machine, "register", None, None, None),
+    ]
+    with pytest.raises(UnknownOrchestrator):
+        await backend.leave("nobody")
+
+
+async def test_two_installations_of_one_name_are_noticed(backend: Backend, clock: ManualClock) -> None:
+    first = await backend.register("home", "box", pid=1, repo_url="https://x.org/shop.git", instance="a")
+    assert (first.repo_url, first.instance) == ("https://x.org/shop.git", "a")
+    assert (await backend.register("home", "box", pid=2, instance="a")).repo_url == first.repo_url
+    with pytest.raises(Duplicate, match=r"another installation is at work.*server\.machine_id"):
+        await backend.register("home", "box", pid=3, instance="b")
+    assert (await backend.register("home", "box", pid=4)).instance == "a"
+    clock.advance(121)
+    assert (await backend.register("home", "box", pid=5, instance="b")).instance == "b"
+    await backend.leave("home-box")
+    assert (await backend.register("home", "box", pid=6, instance="a")).instance == "a"
+
+
+async def test_one_machine_is_paused_alone(acts: Any, backend: Backend, clock: ManualClock) -> None:
+    here = acts.orchestrator_id
+    other = (await backend.register("home", "other", pid=None)).id
+    until = from_ms(clock.now_ms()) + timedelta(seconds=60)
+    paused = await backend.pause(actor=ANA, reason="disk full", until=until, machine=here)
+    assert paused == await backend.get_pause(machine=here)
+    assert (paused.machine, paused.reason) == (here, "disk full")
+    assert not (await backend.get_pause()).paused
+    assert not (await backend.get_pause(machine=other)).paused
+    everywhere = await backend.pause(actor=ANA, reason="lunch")
+    assert await backend.get_pause(machine=here) == everywhere == await backend.get_pause(machine=other)
+    assert (await backend.resume(actor=ANA)).paused is False
+    assert await backend.get_pause(machine=here) == paused
+    clock.advance(61)
+    assert not (await backend.get_pause(machine=here)).paused
+    assert not (await backend.resume(actor=ANA, machine=here)).paused
+    kinds = [(event.kind, event.entity_id) for event in await backend.events() if event.entity == "scheduler"]
+    assert kinds == [("pause", here), ("pause", "intake"), ("resume", "intake"), ("resume", here)]
+    with pytest.raises(UnknownOrchestrator):
+        await backend.pause(actor=ANA, machine="nobody")
 
 
 async def test_agents_are_replaced_and_only_changes_are_events(

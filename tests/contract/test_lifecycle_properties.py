@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import tempfile
 from collections.abc import Coroutine
-from contextlib import ExitStack, closing
+from contextlib import AsyncExitStack, ExitStack, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from backend.clock import ManualClock
 from backend.errors import OctopoidError
-from backend.interface import Action, Transition
+from backend.interface import Action, Backend, Transition
 from backend.lifecycle import TABLE
 from backend.local import LocalBackend
 from backend.model import (
@@ -38,6 +38,9 @@ from backend.model import (
     TaskFilter,
     TaskPatch,
 )
+from backend.offline.backend import OfflineBackend
+from backend.remote import RemoteBackend
+from backend.server.serve import SocketServer
 from backend.store.audit import audit
 from backend.store.postgres_audit import audit as postgres_audit
 from backend.store.postgres_session import connect
@@ -77,7 +80,7 @@ class Fleet(RuleBasedStateMachine):
         """Make a place for the store; `left` takes it away again."""
         raise NotImplementedError
 
-    def open(self) -> Coroutine[Any, Any, LocalBackend]:
+    def open(self) -> Coroutine[Any, Any, Backend]:
         raise NotImplementedError
 
     def audit(self) -> list[str]:
@@ -257,7 +260,7 @@ class SqliteFleet(Fleet):
         folder = self.left.enter_context(tempfile.TemporaryDirectory())
         self.path = Path(folder) / "octopoid.db"
 
-    def open(self) -> Coroutine[Any, Any, LocalBackend]:
+    def open(self) -> Coroutine[Any, Any, Backend]:
         return LocalBackend.open(self.path, self.clock)
 
     def audit(self) -> list[str]:
@@ -270,11 +273,39 @@ class PostgresFleet(Fleet):
         self.url = self.left.enter_context(postgres.server().database())
         self.auditing = self.left.enter_context(connect(self.url))
 
-    def open(self) -> Coroutine[Any, Any, LocalBackend]:
+    def open(self) -> Coroutine[Any, Any, Backend]:
         return LocalBackend.connect(self.url, self.clock)
 
     def audit(self) -> list[str]:
         return postgres_audit(self.auditing)
+
+
+class OverServer(OfflineBackend):
+    """A machine's backend together with its server."""
+
+    server: AsyncExitStack
+
+    async def close(self) -> None:
+        await super().close()
+        await self.server.aclose()
+
+
+class OfflineFleet(SqliteFleet):
+    def open(self) -> Coroutine[Any, Any, Backend]:
+        return self.open_both()
+
+    async def open_both(self) -> Backend:
+        async with AsyncExitStack() as stack:
+            server = await LocalBackend.open(self.path, self.clock)
+            stack.push_async_callback(server.close)
+            front = SocketServer(server, self.path.with_name("s.sock"))
+            await front.start()
+            stack.push_async_callback(front.stop)
+            far = RemoteBackend(socket_path=front.address)
+            cache = self.path.with_name("cache.db")
+            both = await OverServer.open(far, cache, server="here", clock=self.clock)
+            both.server = stack.pop_all()
+        return both
 
 
 FULL = settings(
@@ -286,6 +317,8 @@ FULL = settings(
     suppress_health_check=list(HealthCheck),
 )
 SqliteFleet.TestCase.settings = FULL
-PostgresFleet.TestCase.settings = settings(FULL, max_examples=40)
+PostgresFleet.TestCase.settings = settings(FULL, max_examples=60)
+OfflineFleet.TestCase.settings = settings(FULL, max_examples=10, stateful_step_count=40)
+TestOfflineFleet = OfflineFleet.TestCase
 TestSqliteFleet = SqliteFleet.TestCase
-TestPostgresFleet = PostgresFleet.TestCase
+TestPostgresFleet = pytest.mark.timeout(600)(PostgresFleet.TestCase)

@@ -378,4 +378,4 @@ def test_first_requests_at_the_same_time_share_one_import(tmp_path: Path) -> Non
     )
     command = [sys.executable, "-c", program, str(tmp_path / "none.sock")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "{'StoreBusy'}"
+    assert done.stdout.strip() == "{'Away'}"

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from harness import ASK_FIRST, EDIT_AND_COMMIT, ME, Work, git, make_repo, running, until
 from live_server import Live, live
+from team import machine, on, write_key
 
 from backend.clock import ManualClock, SystemClock
 from backend.errors import ConfigError, NotFound, Refused, StoreBusy
-from backend.model import NewTask, Outcome, Queue, TaskFilter
-from backend.open import open_remote
+from backend.model import NewTask, Queue, TaskFilter
 from backend.rest.connection import KeyRefused
 from octopoid_tui.cli.session import open_store
 from scheduler.desk import Desk, TaskDraft
-from scheduler.loop import Scheduler
 from scheduler.project import Project
 
 
@@ -35,48 +32,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
 @pytest.fixture
 def origin(tmp_path: Path) -> Path:
     return make_repo(tmp_path / "origin")
-
-
-def machine(server: Live, origin: Path, name: str, script: str = EDIT_AND_COMMIT, config: str = "") -> Path:
-    """A clone with one agent, configured for the server; its key is in a file of its own."""
-    repo = origin.parent / name
-    subprocess.run(["git", "clone", "-q", str(origin), str(repo)], check=True)
-    program = origin.parent / f"{name}.sh"
-    program.write_text("#!/bin/sh\nset -e\n" + script)
-    program.chmod(0o755)
-    octopoid = repo / ".octopoid"
-    octopoid.mkdir()
-    (octopoid / ".gitignore").write_text("*\n")
-    (octopoid / "config.yaml").write_text(
-        f"mode: remote\nserver:\n  url: {server.url}\n  cluster: team\n  machine_id: {name}\n"
-        f"repo:\n  main_branch: main\n{config}"
-    )
-    (octopoid / "agents.yaml").write_text(
-        f"- name: {name}-worker\n  role: implement\n  adapter: command\n  command: ['{program}']\n"
-    )
-    write_key(repo, server.key)
-    return repo
-
-
-def write_key(repo: Path, key: str, mode: int = 0o600) -> None:
-    path = repo / ".octopoid" / "api_key"
-    path.write_text(key + "\n")
-    path.chmod(mode)
-
-
-@asynccontextmanager
-async def on(repo: Path, *, start: bool = True) -> AsyncIterator[Work]:
-    """Work on one machine, with its scheduler when `start`."""
-    project = Project.open(repo)
-    async with await open_store(project, "run" if start else "command") as opened:
-        scheduler = Scheduler(opened.backend, project)
-        if start:
-            await scheduler.start()
-        try:
-            yield Work(project, opened.backend, Desk(opened.backend, project, actor=ME), scheduler)
-        finally:
-            if start:
-                await scheduler.stop()
 
 
 async def test_from_queue_to_merge_over_a_server(server: Live, origin: Path) -> None:
@@ -235,56 +190,32 @@ async def test_a_server_that_was_away_is_found_again(server: Live, origin: Path)
         await until(handed_in, "the work")
 
 
-@pytest.mark.slow
-async def test_what_is_finished_while_the_server_is_away_is_handed_in_later(
-    server: Live, origin: Path
-) -> None:
-    gate = origin.parent / "gate"
-    script = f"until [ -e {gate} ]; do sleep 0.05; done\n" + EDIT_AND_COMMIT
-    repo = machine(server, origin, "one", script)
-    async with on(repo) as work:
-        await work.desk.enqueue(TaskDraft("Write a file", id="t1"))
-        async with running(work):
-
-            async def in_queue(queue: Queue) -> bool:
-                return server.ask(server.backend.get_task("t1")).queue is queue
-
-            async def failing() -> bool:
-                return any("finish" in key for key in work.scheduler._again)
-
-            await until(lambda: in_queue(Queue.CLAIMED), "the claim")
-            await until(lambda: _running(work), "the agent")
-            await asyncio.to_thread(server.stop_tcp)
-            gate.touch()
-            await until(failing, "a failed attempt to hand the work in")
-            await asyncio.to_thread(server.restart_tcp)
-            await until(lambda: in_queue(Queue.PROVISIONAL), "the work")
-        (run,) = await work.backend.list_runs(task_id="t1")
-    assert (run.outcome, run.commits_count) == (Outcome.SUBMITTED, 1)
-
-
-async def _running(work: Work) -> bool:
-    return work.scheduler.live_runs == 1
-
-
-async def test_one_scheduler_to_a_folder(server: Live, origin: Path) -> None:
+async def test_one_process_to_a_folder_owns_and_the_others_go_through_it(server: Live, origin: Path) -> None:
     project = Project.open(machine(server, origin, "one"))
-    async with await open_store(project, "screen") as first, await open_store(project, "screen") as second:
-        assert (first.owned, second.owned) == (True, False)
-        async with await open_store(project, "command") as third:
-            assert await third.backend.last_seq() == await second.backend.last_seq()
+    async with (
+        await open_store(project, "screen", serve=True) as first,
+        await open_store(project, "screen") as second,
+        await open_store(project, "command") as third,
+    ):
+        assert (first.owned, second.owned, third.owned) == (True, False, False)
+        assert await third.backend.last_seq() == await second.backend.last_seq()
 
 
 async def test_a_wrong_key_and_a_server_that_is_not_there_are_told_at_once(
-    server: Live, origin: Path, tmp_path: Path
+    server: Live, origin: Path
 ) -> None:
-    lock = tmp_path / "owner.lock"
-    for key in (None, "oct_wrong_key"):
-        with pytest.raises(KeyRefused, match="OCTOPOID_API_KEY"):
-            await open_remote(server.url, key, lock, what="command")
+    repo = machine(server, origin, "one")
+    project = Project.open(repo)
+    write_key(repo, "oct_wrong_key")
+    with pytest.raises(KeyRefused, match="OCTOPOID_API_KEY"):
+        await open_store(project, "command")
+    (repo / ".octopoid" / "api_key").unlink()
+    with pytest.raises(KeyRefused, match="OCTOPOID_API_KEY"):
+        await open_store(project, "command")
+    write_key(repo, server.key)
     server.stop_tcp()
     with pytest.raises(StoreBusy, match=re.escape(server.url)) as gone:
-        await open_remote(server.url, server.key, lock, what="command")
+        await open_store(project, "command")
     assert "octopoid serve" in gone.value.next_step
 
 

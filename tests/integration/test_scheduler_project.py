@@ -199,10 +199,10 @@ async def test_broken_git_closes_intake_leaves_the_task_blameless_and_passes(tmp
         await work.backend.create_task(new_task(repo), actor=SYSTEM)
 
         async def paused() -> bool:
-            return (await work.backend.get_pause()).paused
+            return (await work.backend.get_pause(machine=work.project.orchestrator_id)).paused
 
         await until(paused, "intake to be paused")
-        pause = await work.backend.get_pause()
+        pause = await work.backend.get_pause(machine=work.project.orchestrator_id)
         assert pause.by == "system:scheduler"
         assert pause.until is not None
         assert "t1 did not start" in (pause.reason or "")
@@ -213,7 +213,8 @@ async def test_broken_git_closes_intake_leaves_the_task_blameless_and_passes(tmp
         await until(given_back, "the task to be given back")
         task = await work.backend.get_task("t1")
         assert task.attempts_counted == 0
-        assert (await work.desk.why("t1")).summary.startswith("intake is paused by system:scheduler")
+        said = (await work.desk.why("t1")).summary
+        assert said.startswith("this machine's intake is paused by system:scheduler")
         hub.with_name("elsewhere").rename(hub)
         await work.desk.resume()
 
@@ -242,10 +243,11 @@ async def test_broken_git_at_the_end_of_a_run_loses_nothing(tmp_path: Path) -> N
 
         async def paused() -> bool:
             await work.scheduler.run_once()
-            return (await work.backend.get_pause()).paused
+            return (await work.backend.get_pause(machine=work.project.orchestrator_id)).paused
 
         await until(paused, "intake to be paused")
-        assert "cannot be settled" in ((await work.backend.get_pause()).reason or "")
+        pause = await work.backend.get_pause(machine=work.project.orchestrator_id)
+        assert "cannot be settled" in (pause.reason or "")
         assert await queue_of(work) is Queue.CLAIMED
         (hub.parent / "config.away").replace(hub / "config")
         clock.advance(20)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,71 +16,9 @@ from typing import Any
 import httpx
 import postgres
 import pytest
-
-ROOT = Path(__file__).parents[2]
-LISTENING = re.compile(r"listening on (http://\S+:\d+)$")
-PATIENCE_S = 30.0
+from server_process import PATIENCE_S, Server, environment
 
 Start = Callable[..., "Server"]
-
-
-def environment(home: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("OCTOPOID_")}
-    path = os.pathsep.join([str(ROOT), str(ROOT / "sdk" / "python" / "src")])
-    return {**kept, "PYTHONPATH": path, "HOME": str(home)}
-
-
-class Server:
-    """`octopoid serve`, and what it has said on stderr."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.said: list[str] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "octopoid_tui", "serve", *arguments],
-            cwd=folder,
-            env=environment(folder),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.said.append(line.rstrip("\n"))
-
-    @property
-    def url(self) -> str:
-        """Where it listens, once it has said so."""
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
-            for line in list(self.said):
-                if found := LISTENING.search(line):
-                    return found[1]
-            assert self.process.poll() is None, self.said
-            time.sleep(0.02)
-        raise AssertionError(f"it did not listen: {self.said}")
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.wait()
-
-    def wait(self) -> int:
-        status = self.process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
-        return status
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
 
 
 @pytest.fixture

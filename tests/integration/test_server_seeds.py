@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import shlex
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -284,3 +288,66 @@ async def test_two_machines_do_not_hand_in_each_others_work(tmp_path: Path) -> N
         assert (stolen.status_code, stolen.json()["slug"]) == (403, "forbidden")
         own = await site.http.post("/api/v1/tasks/test-123/submit", json=done, headers=a)
         assert own.json()["queue"] == "provisional"
+
+
+# The lines as they are written, by the program they are written for
+
+AT_HOME, ELSEWHERE = "http://localhost:8787", "https://your-server"
+LINES = (
+    ("curl http://localhost:8787/api/health", "healthy"),
+    (
+        """curl -X POST http://localhost:8787/api/v1/orchestrators/register \
+  -H "Content-Type: application/json" \
+  -d '{"cluster":"test","machine_id":"test-1","repo_url":"https://github.com/..."}'""",
+        "test-test-1",
+    ),
+    (
+        """curl -X POST http://localhost:8787/api/v1/tasks \
+  -H "Content-Type: application/json" \
+  -d '{"id":"test-123","file_path":"tasks/test-123.md","role":"implement"}'""",
+        "test-123",
+    ),
+    ("curl http://localhost:8787/api/v1/tasks", "test-123"),
+    (
+        """curl -X POST http://localhost:8787/api/v1/tasks/claim \
+  -H "Content-Type: application/json" \
+  -d '{"orchestrator_id":"test-test-1","agent_name":"test-agent","role_filter":"implement"}'""",
+        "test-agent",
+    ),
+)
+IMPORT = """curl -X POST https://your-server/api/admin/import \
+  -H "Content-Type: application/json" \
+  -d @backup.json"""
+
+
+async def curl(site: Tcp, line: str, folder: Path) -> str:
+    """What a line prints when it calls this server; it fails on an answer of 400 or more."""
+    command = line.replace(AT_HOME, site.url).replace(ELSEWHERE, site.url)
+    program, *arguments = shlex.split(command)
+    options = ["--silent", "--show-error", "--fail-with-body", "--noproxy", "*"]
+    process = await asyncio.create_subprocess_exec(
+        program, *options, *arguments, cwd=folder, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT, env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+async def test_every_line_works_as_it_is_written(site: Tcp, tmp_path: Path) -> None:
+    for line, expected in LINES:
+        assert expected in await curl(site, line, tmp_path), line
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+async def test_an_export_is_imported_by_the_line_for_it(site: Tcp, tmp_path: Path) -> None:
+    await claimed(site)
+    backup = await curl(site, f"curl {AT_HOME}/api/admin/export", tmp_path)
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / "backup.json").write_text(backup)
+    async with serve_tcp(folder, keys=False) as other:
+        assert '"tasks":1' in await curl(other, IMPORT, folder)
+        assert (await other.backend.get_task("test-123")).claimed_by == "test-agent"

@@ -282,10 +282,10 @@ async def test_a_change_repeated_while_under_way_is_made_once(served: Served) ->
 async def test_an_unforeseen_error_is_answered_and_logged(
     served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def explode() -> None:
+    async def explode(**given: object) -> None:
         raise RuntimeError("secret of the machine")
 
-    broken: Callable[[], Awaitable[None]] = explode
+    broken: Callable[..., Awaitable[None]] = explode
     monkeypatch.setattr(served.backend, "get_pause", broken)
     answer = await served.http.get("/api/v1/pause")
     assert (answer.status_code, answer.json()["slug"]) == (500, "unexpected")

@@ -29,6 +29,7 @@ from backend.model import (
     Actor,
     ClaimRequest,
     Event,
+    NewMachine,
     NewTask,
     Queue,
     SenderType,
@@ -44,7 +45,7 @@ from backend.store.postgres_audit import INVARIANTS, audit
 from backend.store.postgres_migrate import FOLDER, migrate
 from backend.store.postgres_session import SESSION, connect
 from backend.store.sql import load, load_like
-from backend.store.sqlite_tasks import listing
+from backend.store.sql_tasks import listing
 
 ANA = Actor(SenderType.HUMAN, "ana")
 
@@ -66,7 +67,7 @@ def store(url: str) -> Iterator[PostgresStore]:
 def service(store: PostgresStore) -> Service:
     service = Service(store, ManualClock(), Limits())
     store.begin()
-    service.machines.register("c", "m", None)
+    service.machines.register(NewMachine("c", "m"))
     store.commit()
     return service
 
@@ -136,7 +137,10 @@ def plan(connection: psycopg.Connection[Any], statement: str, values: dict[str, 
     return "\n".join(row[0] for row in connection.execute(f"EXPLAIN (COSTS OFF) {statement}", values))
 
 
-CLAIMING = {"agent_name": "a", "orchestrator_id": "c-m", "run_id": "x", "attempts": 5, "now": 0, "expires": 1}
+CLAIMING = {
+    "agent_name": "a", "orchestrator_id": "c-m", "run_id": "x", "attempts": 5, "now": 0, "expires": 1,
+    "scope": None,
+}  # fmt: skip
 
 
 def test_a_claim_takes_the_head_of_the_index(crowded: psycopg.Connection[Any]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from backend.model import (
     SYSTEM,
     Actor,
     ClaimRequest,
+    NewMachine,
     NewTask,
     Queue,
     SenderType,
@@ -32,8 +34,8 @@ from backend.service import Service
 from backend.store.audit import audit
 from backend.store.migrate import Migration, available, migrate, statements
 from backend.store.sql import load
+from backend.store.sql_tasks import listing
 from backend.store.sqlite import STATEMENTS, SqliteStore, connect
-from backend.store.sqlite_tasks import listing
 
 ANA = Actor(SenderType.HUMAN, "ana")
 
@@ -49,7 +51,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 @pytest.fixture
 def service(store: SqliteStore) -> Service:
     service = Service(store, ManualClock(), Limits())
-    service.machines.register("c", "m", None)
+    service.machines.register(NewMachine("c", "m"))
     return service
 
 
@@ -69,7 +71,10 @@ def plan(store: SqliteStore, statement: str, values: dict[str, object]) -> str:
     return "\n".join(row["detail"] for row in rows)
 
 
-CLAIMING = {"agent_name": "a", "orchestrator_id": "o", "run_id": "r", "attempts": 5, "now": 0, "expires": 1}
+CLAIMING = {
+    "agent_name": "a", "orchestrator_id": "o", "run_id": "r", "attempts": 5, "now": 0, "expires": 1,
+    "scope": None,
+}  # fmt: skip
 
 
 def test_a_claim_takes_the_head_of_the_index(store: SqliteStore) -> None:
@@ -111,6 +116,12 @@ def test_each_lookup_walks_its_index(
     assert "TEMP B-TREE" not in found
 
 
+def test_unfinished_tasks_of_a_project_walk_its_index(store: SqliteStore) -> None:
+    found = plan(store, load("sqlite_planning")["list_unfinished"], {"id": "p", "limit": 6})
+    assert "USING INDEX tasks_by_project (project_id=?)" in found
+    assert "TEMP B-TREE" not in found
+
+
 def test_a_listing_of_one_state_needs_no_sort(store: SqliteStore) -> None:
     names, values = listing(TaskFilter(queues=frozenset({Queue.INCOMING}), limit=100))
     found = plan(store, "\n".join(STATEMENTS[name] for name in names), values)
@@ -119,7 +130,8 @@ def test_a_listing_of_one_state_needs_no_sort(store: SqliteStore) -> None:
 
 
 def test_every_statement_is_named_purposeful_and_accepted_by_sqlite(store: SqliteStore) -> None:
-    for name, statement in {**load("sqlite"), **load("sqlite_audit")}.items():
+    named = [load(f"sqlite{part}") for part in ("", "_audit", "_planning", "_transfer")]
+    for name, statement in chain.from_iterable(part.items() for part in named):
         if name.startswith(("filter_", "in_claim_order")):
             continue
         marks = {word: None for word in sorted(set(_parameters(statement)))}
@@ -161,7 +173,7 @@ def test_the_file_is_for_its_owner_only(store: SqliteStore) -> None:
 def test_a_reader_can_not_write(tmp_path: Path) -> None:
     writing, reading = open_store(tmp_path / "octopoid.db", 0)
     with closing(writing), closing(reading), pytest.raises(sqlite3.OperationalError, match="readonly"):
-        reading.machines.insert("c-m", "c", "m", None, 0)
+        reading.machines.insert(NewMachine("c", "m"), 0)
 
 
 # What the schema refuses, whoever writes
@@ -224,7 +236,8 @@ async def test_a_restart_keeps_everything(tmp_path: Path) -> None:
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name]
 
 
-NEXT = Migration(3, "0003_more", "CREATE TABLE more (x INTEGER) STRICT;\nINSERT INTO more VALUES (1);\n")
+LAST = available()[-1].number
+NEXT = Migration(LAST + 1, "more", "CREATE TABLE more (x INTEGER) STRICT;\nINSERT INTO more VALUES (1);\n")
 
 
 def test_a_migration_backs_up_first_and_is_recorded(tmp_path: Path) -> None:
@@ -237,22 +250,22 @@ def test_a_migration_backs_up_first_and_is_recorded(tmp_path: Path) -> None:
         assert connection.execute("SELECT x FROM more").fetchone()[0] == 1
         rows = connection.execute("SELECT number, name, applied_at FROM schema_migrations").fetchall()
         assert [tuple(row) for row in rows] == [
-            (1, "0001_initial", 1000),
-            (2, "0002_keys", 1000),
-            (3, "0003_more", 3000),
+            *((step.number, step.name, 1000) for step in available()),
+            (LAST + 1, "more", 3000),
         ]
     (backup,) = tmp_path.glob("*.backup-*")
-    assert backup.name == "octopoid.db.backup-0002-3000"
+    assert backup.name == f"octopoid.db.backup-{LAST:04d}-3000"
     with closing(connect(backup)) as connection:
         assert audit(connection) == []
-        assert connection.execute("SELECT count(*) FROM schema_migrations").fetchone()[0] == 2
+        assert connection.execute("SELECT count(*) FROM schema_migrations").fetchone()[0] == LAST
 
 
 def test_a_newer_schema_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "octopoid.db"
     with closing(connect(path)) as connection:
         migrate(connection, path, 0, (*available(), NEXT))
-    with pytest.raises(StoreBroken, match=r"has schema 3, this Octopoid knows up to 2.*or a newer one"):
+    said = rf"has schema {LAST + 1}, this Octopoid knows up to {LAST}.*or a newer one"
+    with pytest.raises(StoreBroken, match=said):
         open_store(path, 0)
 
 
@@ -267,7 +280,8 @@ def test_another_form_of_a_step_is_refused(tmp_path: Path) -> None:
 
 def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "octopoid.db"
-    broken = Migration(3, "0003_broken", "CREATE TABLE half (x INTEGER);\nINSERT INTO nowhere VALUES (1);\n")
+    script = "CREATE TABLE half (x INTEGER);\nINSERT INTO nowhere VALUES (1);\n"
+    broken = Migration(LAST + 1, "broken", script)
     with closing(connect(path)) as connection:
         migrate(connection, path, 0)
         with pytest.raises(sqlite3.OperationalError, match="nowhere"):

@@ -51,7 +51,7 @@ class Driven:
     async def type(self, text: str) -> None:
         await self.pilot.press(*("space" if letter == " " else letter for letter in text))
 
-    async def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
         """Wait until a condition holds, which the app brings about in its own time."""
         async with asyncio.timeout(seconds):
             while not condition():

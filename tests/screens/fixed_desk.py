@@ -37,6 +37,7 @@ from backend.model import (
     TaskPatch,
     TaskType,
 )
+from backend.sync import LOCAL, Choice, Conflict, SyncState
 from scheduler.admission.verdict import Explanation, closed, passed
 from scheduler.agents.events import AgentEvent
 from scheduler.notices import Notice
@@ -122,6 +123,9 @@ class FixedBackend:
     log: list[Event] = field(default_factory=list)
     pause_state: Pause = field(default_factory=lambda: Pause(False))
     cost: float = 3.18
+    sync: SyncState = LOCAL
+    conflicts: list[Conflict] = field(default_factory=list)
+    settled: list[tuple[str, Choice]] = field(default_factory=list)
     seq: int = 0
     reads: list[str] = field(default_factory=list)
     failure: OctopoidError | None = None
@@ -226,7 +230,7 @@ class FixedBackend:
         self._read("list_agents")
         return self.agents
 
-    async def get_pause(self) -> Pause:
+    async def get_pause(self, *, machine: str | None = None) -> Pause:
         self._read("get_pause")
         return self.pause_state
 
@@ -234,6 +238,29 @@ class FixedBackend:
         self._read("events")
         found = [e for e in self.log if e.seq > after and entity_id in (None, e.entity_id)]
         return found[:limit]
+
+    async def sync_state(self) -> SyncState:
+        self._read("sync_state")
+        return self.sync
+
+    async def list_conflicts(self) -> list[Conflict]:
+        self._read("list_conflicts")
+        return list(self.conflicts)
+
+    async def settle_conflict(self, conflict_id: str, choice: Choice, *, actor: Actor) -> None:
+        self._read(f"settle_conflict {conflict_id}")
+        self.settled.append((conflict_id, choice))
+        self.conflicts = [conflict for conflict in self.conflicts if conflict.id != conflict_id]
+        await self.stand(replace(self.sync, conflicts=len(self.conflicts)))
+
+    async def stand(self, sync: SyncState) -> None:
+        """Stand so with the server from now on, and say so in the log."""
+        self.sync = sync
+        await self.emit("sync", sync.server or "", sync.mode.value)
+
+    async def sync_now(self) -> SyncState:
+        self._read("sync_now")
+        return self.sync
 
     async def cost_since(self, since: datetime) -> float:
         self._read("cost_since")

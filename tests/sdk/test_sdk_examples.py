@@ -95,6 +95,59 @@ def test_the_flat_client(client: OctopoidClient) -> None:
     assert client.send_heartbeat(orchestrator_id="prod-001")["status"] == "active"
 
 
+def test_the_flat_client_on_projects_and_drafts(client: OctopoidClient) -> None:
+    made = client.create_project(id="proj-123", title="Faster shop", base_branch="release", auto_accept=True)
+    assert client.get_project("proj-123") == made
+    assert [one["id"] for one in client.list_projects()] == ["proj-123"]
+    client.create_task(id="t1", role="implement", project_id="proj-123")
+    assert client.get_task("t1")["base_branch"] == "release"
+    with pytest.raises(Conflict) as refused:
+        client.delete_project("proj-123")
+    assert refused.value.details == ("it has unfinished tasks: t1",)
+    client.create_draft(id="draft-3", title="Search ranking", project_id="proj-123", tags=["search"])
+    assert client.update_draft("draft-3", status="proposed", version=1)["version"] == 2
+    after = client.promote_draft("draft-3", [{"id": "t2", "role": "implement"}, {"role": "test"}])
+    assert (after["status"], after["task_ids"][0], len(after["task_ids"])) == ("promoted", "t2", 2)
+    assert client.get_draft("draft-3") == after
+    assert client.list_drafts(project_id="proj-123", status="promoted") == [after]
+    client.delete_draft("draft-3", actor="human:ana")
+    with pytest.raises(VersionConflict):
+        client.update_project("proj-123", title="Old", version=9)
+
+
+def test_projects_and_drafts_by_namespace(sdk: OctopoidSDK) -> None:
+    for number in range(203):
+        sdk.projects.create(id=f"p{number:03}", title="P", scope="odd" if number % 2 else None)
+    assert [one["id"] for one in sdk.projects.list()] == [f"p{number:03}" for number in range(203)]
+    assert len(sdk.projects.list(scope="odd")) == 101
+    assert len(sdk.projects.list(limit=7)) == 7
+    assert sdk.projects.update("p000", status="completed")["completed_at"]
+    assert [one["id"] for one in sdk.projects.list(status="completed")] == ["p000"]
+    sdk.projects.delete("p000", version=2)
+    with pytest.raises(NotFound):
+        sdk.projects.get("p000")
+    draft = sdk.drafts.create(title="Idea")
+    with pytest.raises(Duplicate):
+        sdk.drafts.create(id=draft["id"], title="Other")
+    assert sdk.drafts.list() == [sdk.drafts.get(draft["id"])]
+
+
+def test_a_scope_why_and_a_poll(sdk: OctopoidSDK) -> None:
+    machine = sdk.orchestrators.register(cluster="prod", machine_id="001")["id"]
+    sdk.tasks.create(id="t1", title="One", role="implement", scope="a")
+    sdk.tasks.create(id="t2", title="Two", role="implement", blocked_by=["t1"])
+    assert [one["id"] for one in sdk.tasks.list(scope="a")] == ["t1"]
+    assert sdk.tasks.claim(orchestrator_id=machine, agent_name="x", scope="b") is None
+    assert ("blocker", "t1 is incoming") in [(one["kind"], one["text"]) for one in sdk.tasks.why("t2")]
+    said = sdk.orchestrators.poll(machine, roles=["implement"], after=0)
+    assert [one["id"] for one in said["claimable"]["implement"]] == ["t1"]
+    assert said["events"][-1]["seq"] == said["next_after"]
+    claimed = sdk.tasks.claim(orchestrator_id=machine, agent_name="x", scope="a")
+    assert claimed is not None
+    (lease,) = sdk.orchestrators.poll(machine)["leases"]
+    assert (lease["run_id"], lease["lease_token"]) == (claimed["run"]["id"], claimed["lease_token"])
+
+
 def test_a_claim_by_an_unknown_machine_is_an_error_and_no_empty_queue(client: OctopoidClient) -> None:
     """L-4A"""
     client.create_task(id="t1", role="implement", title="One")
@@ -162,6 +215,9 @@ async def test_the_same_awaited(server: Live) -> None:
         made = await sdk.tasks.create(title="One", role="implement")
         assert await sdk.tasks.get(made["id"]) == made
         assert [task["id"] for task in await sdk.tasks.list()] == [made["id"]]
+        project = await sdk.projects.create(title="P")
+        assert await sdk.projects.list() == [project]
+        assert (await sdk.drafts.create(title="D"))["status"] == "idea"
     async with AsyncOctopoidClient(socket_path=server.socket) as client:
         assert (await client.get_task(made["id"]))["title"] == "One"
 

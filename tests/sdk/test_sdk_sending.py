@@ -243,7 +243,8 @@ def test_patience_ends() -> None:
 ARGUMENTS: dict[str, Any] = {
     "task_id": "t1", "message_id": "m1", "orchestrator_id": "o1", "run_id": "r1", "reason": "why",
     "action": "hold", "agent_name": "a1", "body": "text", "text": "text", "cluster": "c", "machine_id": "m",
-    "since": "2026-01-31T12:00:00Z",
+    "since": "2026-01-31T12:00:00Z", "title": "a title", "project_id": "p1", "draft_id": "d1", "tasks": [],
+    "cursor": "c1",
 }  # fmt: skip
 
 
@@ -251,7 +252,8 @@ def operations() -> Iterator[tuple[str, Callable[..., Any]]]:
     parts: list[Any] = [OctopoidClient]
     with OctopoidSDK() as sdk:
         parts += [
-            type(getattr(sdk, name)) for name in ("tasks", "orchestrators", "messages", "status", "events")
+            type(getattr(sdk, name))
+            for name in ("tasks", "projects", "drafts", "orchestrators", "messages", "status", "events")
         ]
     for part in parts:
         for name in dir(part):

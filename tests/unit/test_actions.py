@@ -15,13 +15,19 @@ from octopoid_tui.screens.control.screen import ControlScreen
 from octopoid_tui.screens.dialogs.help import help_text
 from octopoid_tui.screens.operations import OPERATIONS
 from octopoid_tui.screens.review.screen import ReviewScreen
+from octopoid_tui.screens.sync.screen import SyncScreen
 from octopoid_tui.screens.task.screen import TaskScreen
 from octopoid_tui.snapshot import Snapshot
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "screens"))
 from fixed_desk import task
 
-SCREENS = {Where.CONTROL: ControlScreen, Where.TASK: TaskScreen, Where.REVIEW: ReviewScreen}
+SCREENS = {
+    Where.CONTROL: ControlScreen,
+    Where.TASK: TaskScreen,
+    Where.REVIEW: ReviewScreen,
+    Where.SYNC: SyncScreen,
+}
 
 
 def context(*marked: Queue, queue: Queue = Queue.INCOMING, **fields: object) -> Context:

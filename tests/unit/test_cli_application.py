@@ -20,9 +20,10 @@ from octopoid_tui.cli.application import app, expected_errors, load
 from octopoid_tui.cli.commands import COMMANDS
 
 DOCUMENTED = (
-    "accept", "answer", "ask", "cancel", "demo", "diff", "doctor", "enqueue", "init", "keys", "list", "logs",
-    "pause", "questions", "reject", "resume", "retry", "run", "serve", "show", "start", "status", "stop",
-    "trust", "validate", "why",
+    "accept", "answer", "ask", "cancel", "conflicts", "demo", "diff", "doctor", "enqueue", "export",
+    "import", "init", "keys", "list", "logs", "pause", "projects", "questions", "reject", "resume",
+    "retry", "run", "serve", "settle", "show", "start", "status", "stop", "sync", "trust", "validate",
+    "why",
 )  # fmt: skip
 
 

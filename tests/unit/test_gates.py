@@ -64,6 +64,13 @@ SOON = NOW + timedelta(seconds=40)
 HOURS = NOW + timedelta(hours=2)
 
 CLOSED: list[tuple[str, dict[str, Any], dict[str, Any], str, datetime | None]] = [
+    (
+        "server",
+        {"server_away_since": NOW},
+        {},
+        "the server is away: no new task is claimed (since 2026-03-01 23:30 UTC)",
+        None,
+    ),
     ("pause", {"pause": Pause(True, "human:ana", "lunch")}, {}, "intake is paused by human:ana: lunch", None),
     ("pause", {"pause": Pause(True, "human:ana")}, {}, "intake is paused by human:ana", None),
     ("pause", {"pause": Pause(True, "system:scheduler", "disk", until=SOON)}, {}, "scheduler: disk", SOON),
@@ -199,8 +206,8 @@ def test_the_order_of_the_gates_is_the_order_of_the_verdicts() -> None:
     )
     verdicts = judge(everything_shut, SLOT, candidate(role="review"))
     assert [v.gate for v in verdicts] == [
-        "pause", "role", "agent", "slot", "concurrency", "interval", "attempts", "review limit", "budget",
-        "quota", "resources", "host", "start throttle",
+        "server", "pause", "role", "agent", "slot", "concurrency", "interval", "attempts", "review limit",
+        "budget", "quota", "resources", "host", "start throttle",
     ]  # fmt: skip
     shut = first_closed(verdicts)
     assert shut is not None

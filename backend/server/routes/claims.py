@@ -37,7 +37,7 @@ async def claim(request: Request) -> Response:
 async def _claim_for_review(backend: Backend, wish: ClaimRequest) -> Claim | None:
     """A lease on the first provisional task that nobody holds."""
     role = wish.roles[0] if wish.roles else REVIEW
-    for task in await backend.list_tasks(TaskFilter(queues=frozenset({Queue.PROVISIONAL}))):
+    for task in await backend.list_tasks(TaskFilter(queues=frozenset({Queue.PROVISIONAL}), scope=wish.scope)):
         if task.run_id is None and wish.task_id in (None, task.id):
             hold = HoldRequest(
                 task.id, role, wish.orchestrator_id, wish.agent_name, wish.adapter, wish.run_id,

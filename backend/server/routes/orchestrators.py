@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.errors import BadInput, NotFound
-from backend.server.bodies import RegisterBody
+from backend.server.bodies import MachineStatusBody, RegisterBody
 from backend.server.caller import require_machine
 from backend.server.renewals import read_leases
 from backend.server.wire import backend_of, make, no_query, read_body, read_record, respond, respond_rows
@@ -40,7 +40,9 @@ async def register(request: Request) -> Response:
     require_machine(request, f"{body.cluster}-{body.machine_id}")
     backend = backend_of(request)
     known = {one.id for one in await backend.list_orchestrators()}
-    machine = await backend.register(body.cluster, body.machine_id, pid=body.pid)
+    machine = await backend.register(
+        body.cluster, body.machine_id, pid=body.pid, repo_url=body.repo_url, instance=body.instance
+    )
     return respond(orchestrator_json(machine), 200 if machine.id in known else 201)
 
 
@@ -51,6 +53,22 @@ async def get_orchestrator(request: Request, orchestrator_id: str) -> Response:
         if one.id == orchestrator_id:
             return respond(orchestrator_json(one))
     raise NotFound(f"orchestrator {orchestrator_id[:80]!r} is not registered", "register it first")
+
+
+@router.patch("/{orchestrator_id}")
+async def set_status(request: Request, orchestrator_id: str) -> Response:
+    """Note what a machine says of itself; that it is silent is noticed without it."""
+    require_machine(request, orchestrator_id)
+    body = await read_record(request, MachineStatusBody)
+    backend = backend_of(request)
+    match body.status:
+        case "active":
+            machine = await backend.heartbeat(orchestrator_id, cycle_at=None)
+        case "offline":
+            machine = await backend.leave(orchestrator_id)
+        case other:
+            raise BadInput(f"{other[:40]!r} is no status of a machine", "say active or offline")
+    return respond(orchestrator_json(machine))
 
 
 @router.post("/{orchestrator_id}/heartbeat")

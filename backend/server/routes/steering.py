@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.clock import to_iso
-from backend.server.bodies import CostQuery, PauseBody
-from backend.server.caller import take_actor
-from backend.server.wire import backend_of, make, no_query, query_dict, read_body, respond
+from backend.server.bodies import CostQuery, PauseBody, PauseQuery, ResumeBody
+from backend.server.caller import require_machine, take_actor
+from backend.server.wire import backend_of, make, query_dict, read_body, respond
 from backend.wire import from_json, pause_json
 
 router = APIRouter()
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeBody:
-    """Nothing but the actor."""
-
-
 @router.get("/pause")
 async def get_pause(request: Request) -> Response:
-    no_query(request)
-    return respond(pause_json(await backend_of(request).get_pause()))
+    wish = from_json(PauseQuery, query_dict(request, PauseQuery), strict=True)
+    return respond(pause_json(await backend_of(request).get_pause(machine=wish.machine)))
 
 
 @router.post("/pause")
@@ -33,7 +26,11 @@ async def pause(request: Request) -> Response:
     body = await read_body(request)
     actor = take_actor(request, body)
     wish = make(PauseBody, body)
-    got = await backend_of(request).pause(actor=actor, reason=wish.reason, until=wish.until)
+    if wish.machine is not None:
+        require_machine(request, wish.machine)
+    got = await backend_of(request).pause(
+        actor=actor, reason=wish.reason, until=wish.until, machine=wish.machine
+    )
     return respond(pause_json(got))
 
 
@@ -41,8 +38,10 @@ async def pause(request: Request) -> Response:
 async def resume(request: Request) -> Response:
     body = await read_body(request)
     actor = take_actor(request, body)
-    make(ResumeBody, body)
-    return respond(pause_json(await backend_of(request).resume(actor=actor)))
+    wish = make(ResumeBody, body)
+    if wish.machine is not None:
+        require_machine(request, wish.machine)
+    return respond(pause_json(await backend_of(request).resume(actor=actor, machine=wish.machine)))
 
 
 @router.get("/cost")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -10,11 +11,11 @@ from starlette.responses import Response
 
 from backend.errors import Refused
 from backend.interface import Action, Backend, Transition
-from backend.model import OPEN_QUEUES, Json, NewTask, Queue, Task, TaskPatch
+from backend.model import OPEN_QUEUES, Json, NewTask, Priority, Queue, Task, TaskPatch
 from backend.server.bodies import TaskQuery
 from backend.server.caller import default_actor, require_task, take_actor
-from backend.server.pages import next_cursor, start_of
-from backend.server.shapes import complete_task
+from backend.server.pages import find_page
+from backend.server.shapes import complete_task, take_from_project
 from backend.server.wire import (
     asked_version,
     backend_of,
@@ -26,7 +27,7 @@ from backend.server.wire import (
     respond_rows,
     respond_task,
 )
-from backend.wire import event_json, message_json, run_json, task_json
+from backend.wire import event_json, message_json, run_json, task_json, to_json
 
 router = APIRouter()
 
@@ -40,33 +41,20 @@ async def list_tasks(request: Request) -> Response:
     """One page in claim order, how many there are in all, and where the next page begins."""
     wanted = read_query(request, TaskQuery)
     backend = backend_of(request)
-    page, start, total = await _page(backend, wanted)
-    facts = await _work_facts(backend, page) if len(page) <= FACTS_LIMIT else {}
+    found = await find_page(backend, wanted)
+    facts = await _work_facts(backend, found.tasks) if len(found.tasks) <= FACTS_LIMIT else {}
     return await respond_rows(
         "tasks",
-        page,
+        found.tasks,
         lambda task: task_json(task) | facts.get(task.id, {}),
-        total=total,
+        total=found.total,
         limit=wanted.limit,
-        offset=start,
-        next_cursor=next_cursor(page, start, total),
+        offset=found.start,
+        next_cursor=found.next_cursor,
     )
 
 
-async def _page(backend: Backend, wanted: TaskQuery) -> tuple[list[Task], int, int]:
-    """The page, where it begins, and how many tasks there are in all."""
-    if wanted.by_queue_alone:
-        start, end = wanted.offset, wanted.offset + wanted.limit
-        counts = await backend.count_queues()
-        total = sum(counts.get(queue, 0) for queue in wanted.queue or Queue)
-        rows = await backend.list_tasks(wanted.as_filter(end)) if end else []
-        return rows[start:end], start, max(total, len(rows))
-    rows = [task for task in await backend.list_tasks(wanted.as_filter(None)) if wanted.matches(task)]
-    start = start_of(rows, wanted)
-    return rows[start : start + wanted.limit], start, len(rows)
-
-
-async def _work_facts(backend: Backend, tasks: list[Task]) -> dict[str, Json]:
+async def _work_facts(backend: Backend, tasks: Sequence[Task]) -> dict[str, Json]:
     """What the last run with work said of it, for tasks that have been handed in."""
     handed_in = [task.id for task in tasks if task.submitted_at is not None]
     found = await asyncio.gather(*(backend.list_runs(task_id=task_id) for task_id in handed_in))
@@ -82,7 +70,9 @@ async def _work_facts(backend: Backend, tasks: list[Task]) -> dict[str, Json]:
 async def create_task(request: Request) -> Response:
     body = await read_body(request)
     actor = take_actor(request, body)
-    task = await backend_of(request).create_task(make(NewTask, complete_task(body, actor)), actor=actor)
+    backend = backend_of(request)
+    body = await take_from_project(backend, body)
+    task = await backend.create_task(make(NewTask, complete_task(body, actor)), actor=actor)
     return respond_task(task_json(task), 201)
 
 
@@ -123,6 +113,13 @@ async def delete_task(request: Request, task_id: str) -> Response:
     return Response(status_code=204)
 
 
+@router.get("/tasks/{task_id}/why")
+async def why(request: Request, task_id: str) -> Response:
+    """Why the task is where it is, as far as the store knows."""
+    no_query(request)
+    return await respond_rows("reasons", await backend_of(request).why(task_id), to_json)
+
+
 @router.get("/tasks/{task_id}/runs")
 async def task_runs(request: Request, task_id: str) -> Response:
     no_query(request)
@@ -147,4 +144,10 @@ async def task_history(request: Request, task_id: str) -> Response:
 async def count_queues(request: Request) -> Response:
     no_query(request)
     counts = await backend_of(request).count_queues()
-    return respond({"queues": {queue.value: counts.get(queue, 0) for queue in Queue}})
+    waiting = await backend_of(request).count_waiting()
+    return respond(
+        {
+            "queues": {queue.value: counts.get(queue, 0) for queue in Queue},
+            "waiting": {priority.value: waiting.get(priority, 0) for priority in Priority},
+        }
+    )

@@ -28,9 +28,21 @@ AND priority = ANY(ARRAY(SELECT jsonb_array_elements_text(%(priorities)s::jsonb)
 -- Any of several roles.
 AND role = ANY(ARRAY(SELECT jsonb_array_elements_text(%(roles)s::jsonb)))
 
+-- name: filter_types
+-- Any of several types.
+AND type = ANY(ARRAY(SELECT jsonb_array_elements_text(%(types)s::jsonb)))
+
+-- name: filter_claimed_by
+-- Held by one agent.
+AND claimed_by = %(claimed_by)s
+
 -- name: filter_project
 -- One project.
-AND project_id = %(project_id)s
+AND project_id = %(project)s
+
+-- name: filter_scope
+-- One namespace.
+AND scope = %(scope)s
 
 -- name: filter_text
 -- Words somewhere in id, title or body.
@@ -44,17 +56,21 @@ ORDER BY priority, rejection_count = 0, seq LIMIT nullif(%(limit)s, -1)
 -- Tasks by state, from the counts that follow the log.
 SELECT queue, tasks FROM queue_counts ORDER BY queue
 
+-- name: count_waiting
+-- Tasks that wait to be claimed, by priority.
+SELECT priority, count(*) FROM tasks WHERE queue = 'incoming' GROUP BY priority ORDER BY priority
+
 -- name: insert_task
 -- A new task.
 INSERT INTO tasks (
     id, title, body, queue, priority, role, type, complexity, project_id, file_path, repo_url,
     base_branch, base_sha, needs, auto_accept, open_blockers, reason,
-    created_by, created_at, updated_at, metadata, created_as)
+    created_by, created_at, updated_at, metadata, created_as, scope)
 VALUES (
     %(id)s, %(title)s, %(body)s, %(queue)s, %(priority)s, %(role)s, %(type)s, %(complexity)s,
     %(project_id)s, %(file_path)s, %(repo_url)s,
     %(base_branch)s, %(base_sha)s, %(needs)s, %(auto_accept)s::int::boolean, %(open_blockers)s, %(reason)s,
-    %(created_by)s, %(now)s, %(now)s, %(metadata)s, %(created_as)s)
+    %(created_by)s, %(now)s, %(now)s, %(metadata)s, %(created_as)s, %(scope)s)
 
 -- name: read_created_as
 -- The digest of what a task was created from.
@@ -98,6 +114,7 @@ UPDATE tasks SET open_blockers = %(open_blockers)s WHERE id = %(id)s
 WITH head AS (
     SELECT seq FROM tasks
     WHERE queue = 'incoming' AND attempt_count - attempts_forgiven < %(attempts)s
+        AND (%(scope)s::text IS NULL OR scope = %(scope)s)
         AND EXISTS (SELECT 1 FROM orchestrators WHERE id = %(orchestrator_id)s)
         AND NOT EXISTS (SELECT 1 FROM runs WHERE id = %(run_id)s)
     ORDER BY priority, (rejection_count = 0), seq LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
@@ -123,6 +140,7 @@ WITH head AS (
             SELECT seq FROM tasks
             WHERE queue = 'incoming' AND role = wanted.role
                 AND attempt_count - attempts_forgiven < %(attempts)s
+                AND (%(scope)s::text IS NULL OR scope = %(scope)s)
             ORDER BY priority, (rejection_count = 0), seq LIMIT 32) AS ready) AS first USING (seq)
     WHERE queue = 'incoming'
         AND EXISTS (SELECT 1 FROM orchestrators WHERE id = %(orchestrator_id)s)
@@ -148,6 +166,7 @@ UPDATE tasks SET
     approved_by = NULL, approved_at = NULL, approved_sha = NULL, reason = NULL, submitted_at = NULL,
     merged_sha = NULL, completed_at = NULL, version = version + 1, updated_at = %(now)s
 WHERE id = %(task_id)s AND queue = 'incoming' AND attempt_count - attempts_forgiven < %(attempts)s
+    AND (%(scope)s::text IS NULL OR scope = %(scope)s)
     AND (%(roles)s = '[]' OR role = ANY(ARRAY(SELECT jsonb_array_elements_text(%(roles)s::jsonb))))
     AND EXISTS (SELECT 1 FROM orchestrators WHERE id = %(orchestrator_id)s)
     AND NOT EXISTS (SELECT 1 FROM runs WHERE id = %(run_id)s)
@@ -242,6 +261,11 @@ UPDATE runs SET
     exit_code = %(exit_code)s, commits_count = %(commits_count)s, summary = %(summary)s, ended_at = %(now)s
 WHERE id = %(id)s AND status <> 'ended'
 
+-- name: list_abandoned
+-- Live runs of an adapter whose task's fence has moved on.
+SELECT runs.id, runs.task_id FROM runs JOIN tasks ON tasks.id = runs.task_id
+WHERE runs.status <> 'ended' AND runs.adapter = %(adapter)s AND tasks.fence <> runs.fence ORDER BY runs.seq
+
 -- name: sum_cost
 -- What the runs started since a time have cost.
 SELECT coalesce(sum(cost_usd), 0.0) FROM runs WHERE started_at >= %(since)s AND cost_usd IS NOT NULL
@@ -316,9 +340,9 @@ WHERE run_id = ANY(ARRAY(SELECT jsonb_array_elements_text(%(run_ids)s::jsonb))) 
 ORDER BY seq
 
 -- name: insert_orchestrator
--- A machine, known from now on.
-INSERT INTO orchestrators (id, cluster, machine_id, pid, registered_at, last_heartbeat_at)
-VALUES (%(id)s, %(cluster)s, %(machine_id)s, %(pid)s, %(now)s, %(now)s)
+-- A machine seen for the first time.
+INSERT INTO orchestrators (id, cluster, machine_id, pid, repo_url, instance, registered_at, last_heartbeat_at)
+VALUES (%(id)s, %(cluster)s, %(machine_id)s, %(pid)s, %(repo_url)s, %(instance)s, %(now)s, %(now)s)
 
 -- name: read_orchestrator
 -- One machine.
@@ -330,12 +354,24 @@ SELECT * FROM orchestrators ORDER BY id
 
 -- name: save_register
 -- A known machine has started again.
-UPDATE orchestrators SET pid = %(pid)s, last_heartbeat_at = %(now)s WHERE id = %(id)s
+UPDATE orchestrators SET
+    pid = %(pid)s, last_heartbeat_at = %(now)s, offline_at = NULL,
+    repo_url = coalesce(%(repo_url)s, repo_url), instance = coalesce(%(instance)s, instance)
+WHERE id = %(id)s
 
 -- name: save_heartbeat
 -- A machine is alive; the time of its last cycle stays unless a later one is given.
-UPDATE orchestrators SET last_heartbeat_at = %(now)s, last_cycle_at = coalesce(%(cycle_at)s, last_cycle_at)
+UPDATE orchestrators SET
+    last_heartbeat_at = %(now)s, last_cycle_at = coalesce(%(cycle_at)s, last_cycle_at), offline_at = NULL
 WHERE id = %(id)s
+
+-- name: save_offline
+-- A machine has gone: once, however often it is noticed.
+UPDATE orchestrators SET offline_at = %(now)s WHERE id = %(id)s AND offline_at IS NULL
+
+-- name: list_silent_orchestrators
+-- Machines not heard of since a time, which nobody has noticed yet.
+SELECT * FROM orchestrators WHERE offline_at IS NULL AND last_heartbeat_at < %(before)s ORDER BY id
 
 -- name: list_agents
 -- Every worker slot.
@@ -369,6 +405,21 @@ SELECT paused, by, reason, at, until FROM intake
 UPDATE intake SET paused = %(paused)s::int::boolean, by = %(by)s, reason = %(reason)s, at = %(at)s, until =
     %(until)s
 
+-- name: read_machine_pause
+-- Whether one machine takes nothing new.
+SELECT by, reason, at, until FROM machine_pauses WHERE orchestrator_id = %(orchestrator_id)s
+
+-- name: save_machine_pause
+-- Pause one machine.
+INSERT INTO machine_pauses (orchestrator_id, by, reason, at, until)
+VALUES (%(orchestrator_id)s, %(by)s, %(reason)s, %(at)s, %(until)s)
+ON CONFLICT (orchestrator_id) DO UPDATE SET
+    by = excluded.by, reason = excluded.reason, at = excluded.at, until = excluded.until
+
+-- name: delete_machine_pause
+-- One machine takes work again.
+DELETE FROM machine_pauses WHERE orchestrator_id = %(orchestrator_id)s
+
 -- name: insert_event
 -- All rows of a transaction at its end, with the next places in the log: see log_head.
 WITH head AS (UPDATE log_head SET last_seq = last_seq + %(count)s WHERE id = 1 RETURNING last_seq)
@@ -389,6 +440,16 @@ SELECT * FROM events WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s
 -- name: list_entity_events
 -- The log of one thing.
 SELECT * FROM events WHERE entity_id = %(entity_id)s AND seq > %(after)s ORDER BY seq LIMIT %(limit)s
+
+-- name: list_message_events
+-- The log of all messages.
+SELECT * FROM events WHERE entity = 'message' AND seq > %(after)s ORDER BY seq LIMIT %(limit)s
+
+-- name: list_task_message_events
+-- The log of one conversation.
+SELECT * FROM events
+WHERE entity = 'message' AND entity_id IN (SELECT id FROM messages WHERE conversation_id = %(task_id)s) AND seq > %(after)s
+ORDER BY seq LIMIT %(limit)s
 
 -- name: last_seq
 -- The newest place in the log; 0 when it is empty.

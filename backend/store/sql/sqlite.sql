@@ -26,9 +26,21 @@ AND priority IN (SELECT value FROM json_each(:priorities))
 -- Any of several roles.
 AND role IN (SELECT value FROM json_each(:roles))
 
+-- name: filter_types
+-- Any of several types.
+AND type IN (SELECT value FROM json_each(:types))
+
+-- name: filter_claimed_by
+-- Held by one agent.
+AND claimed_by = :claimed_by
+
 -- name: filter_project
 -- One project.
-AND project_id = :project_id
+AND project_id = :project
+
+-- name: filter_scope
+-- One namespace.
+AND scope = :scope
 
 -- name: filter_text
 -- Words somewhere in id, title or body.
@@ -42,16 +54,20 @@ ORDER BY priority, rejection_count = 0, seq LIMIT :limit
 -- Tasks by state, from the maintained counts.
 SELECT queue, tasks FROM queue_counts
 
+-- name: count_waiting
+-- Tasks that wait to be claimed, by priority.
+SELECT priority, count(*) FROM tasks WHERE queue = 'incoming' GROUP BY priority ORDER BY priority
+
 -- name: insert_task
 -- A new task.
 INSERT INTO tasks (
     id, title, body, queue, priority, role, type, complexity, project_id, file_path, repo_url,
     base_branch, base_sha, needs, auto_accept, open_blockers, reason,
-    created_by, created_at, updated_at, metadata, created_as)
+    created_by, created_at, updated_at, metadata, created_as, scope)
 VALUES (
     :id, :title, :body, :queue, :priority, :role, :type, :complexity, :project_id, :file_path, :repo_url,
     :base_branch, :base_sha, :needs, :auto_accept, :open_blockers, :reason,
-    :created_by, :now, :now, :metadata, :created_as)
+    :created_by, :now, :now, :metadata, :created_as, :scope)
 
 -- name: read_created_as
 -- The digest of what a task was created from.
@@ -99,6 +115,7 @@ UPDATE tasks SET
 WHERE seq = (
     SELECT seq FROM tasks INDEXED BY tasks_by_queue
     WHERE queue = 'incoming' AND attempt_count - attempts_forgiven < :attempts
+        AND (:scope IS NULL OR scope = :scope)
     ORDER BY priority, rejection_count = 0, seq LIMIT 1)
     AND EXISTS (SELECT 1 FROM orchestrators WHERE id = :orchestrator_id)
     AND NOT EXISTS (SELECT 1 FROM runs WHERE id = :run_id)
@@ -118,6 +135,7 @@ WHERE seq = (
             SELECT seq FROM tasks INDEXED BY tasks_ready_by_role
             WHERE queue = 'incoming' AND role = wanted.value
                 AND attempt_count - attempts_forgiven < :attempts
+                AND (:scope IS NULL OR scope = :scope)
             ORDER BY priority, rejection_count = 0, seq LIMIT 1)
         FROM json_each(:roles) AS wanted)
     ORDER BY priority, rejection_count = 0, seq LIMIT 1)
@@ -134,6 +152,7 @@ UPDATE tasks SET
     approved_by = NULL, approved_at = NULL, approved_sha = NULL, reason = NULL, submitted_at = NULL,
     merged_sha = NULL, completed_at = NULL, version = version + 1, updated_at = :now
 WHERE id = :task_id AND queue = 'incoming' AND attempt_count - attempts_forgiven < :attempts
+    AND (:scope IS NULL OR scope = :scope)
     AND (:roles = '[]' OR role IN (SELECT value FROM json_each(:roles)))
     AND EXISTS (SELECT 1 FROM orchestrators WHERE id = :orchestrator_id)
     AND NOT EXISTS (SELECT 1 FROM runs WHERE id = :run_id)
@@ -223,6 +242,11 @@ UPDATE runs SET
     exit_code = :exit_code, commits_count = :commits_count, summary = :summary, ended_at = :now
 WHERE id = :id AND status <> 'ended'
 
+-- name: list_abandoned
+-- Live runs of an adapter whose task's fence has moved on.
+SELECT runs.id, runs.task_id FROM runs JOIN tasks ON tasks.id = runs.task_id
+WHERE runs.status <> 'ended' AND runs.adapter = :adapter AND tasks.fence <> runs.fence ORDER BY runs.seq
+
 -- name: sum_cost
 -- What the runs started since a time have cost.
 SELECT coalesce(sum(cost_usd), 0.0) FROM runs WHERE started_at >= :since AND cost_usd IS NOT NULL
@@ -293,9 +317,9 @@ WHERE run_id IN (SELECT value FROM json_each(:run_ids)) AND answered_at IS NOT N
 ORDER BY seq
 
 -- name: insert_orchestrator
--- A machine, known from now on.
-INSERT INTO orchestrators (id, cluster, machine_id, pid, registered_at, last_heartbeat_at)
-VALUES (:id, :cluster, :machine_id, :pid, :now, :now)
+-- A machine seen for the first time.
+INSERT INTO orchestrators (id, cluster, machine_id, pid, repo_url, instance, registered_at, last_heartbeat_at)
+VALUES (:id, :cluster, :machine_id, :pid, :repo_url, :instance, :now, :now)
 
 -- name: read_orchestrator
 -- One machine.
@@ -307,12 +331,24 @@ SELECT * FROM orchestrators ORDER BY id
 
 -- name: save_register
 -- A known machine has started again.
-UPDATE orchestrators SET pid = :pid, last_heartbeat_at = :now WHERE id = :id
+UPDATE orchestrators SET
+    pid = :pid, last_heartbeat_at = :now, offline_at = NULL,
+    repo_url = coalesce(:repo_url, repo_url), instance = coalesce(:instance, instance)
+WHERE id = :id
 
 -- name: save_heartbeat
 -- A machine is alive; the time of its last cycle stays unless a later one is given.
-UPDATE orchestrators SET last_heartbeat_at = :now, last_cycle_at = coalesce(:cycle_at, last_cycle_at)
+UPDATE orchestrators SET
+    last_heartbeat_at = :now, last_cycle_at = coalesce(:cycle_at, last_cycle_at), offline_at = NULL
 WHERE id = :id
+
+-- name: save_offline
+-- A machine has gone: once, however often it is noticed.
+UPDATE orchestrators SET offline_at = :now WHERE id = :id AND offline_at IS NULL
+
+-- name: list_silent_orchestrators
+-- Machines not heard of since a time, which nobody has noticed yet.
+SELECT * FROM orchestrators WHERE offline_at IS NULL AND last_heartbeat_at < :before ORDER BY id
 
 -- name: list_agents
 -- Every worker slot.
@@ -344,6 +380,21 @@ SELECT paused, by, reason, at, until FROM intake
 -- Pause or resume.
 UPDATE intake SET paused = :paused, by = :by, reason = :reason, at = :at, until = :until
 
+-- name: read_machine_pause
+-- Whether one machine takes nothing new.
+SELECT by, reason, at, until FROM machine_pauses WHERE orchestrator_id = :orchestrator_id
+
+-- name: save_machine_pause
+-- Pause one machine.
+INSERT INTO machine_pauses (orchestrator_id, by, reason, at, until)
+VALUES (:orchestrator_id, :by, :reason, :at, :until)
+ON CONFLICT (orchestrator_id) DO UPDATE SET
+    by = excluded.by, reason = excluded.reason, at = excluded.at, until = excluded.until
+
+-- name: delete_machine_pause
+-- One machine takes work again.
+DELETE FROM machine_pauses WHERE orchestrator_id = :orchestrator_id
+
 -- name: insert_event
 -- One row of the log.
 INSERT INTO events (at, actor, entity, entity_id, kind, from_state, to_state, version, reason, data)
@@ -356,6 +407,16 @@ SELECT * FROM events WHERE seq > :after ORDER BY seq LIMIT :limit
 -- name: list_entity_events
 -- The log of one thing.
 SELECT * FROM events WHERE entity_id = :entity_id AND seq > :after ORDER BY seq LIMIT :limit
+
+-- name: list_message_events
+-- The log of all messages.
+SELECT * FROM events WHERE entity = 'message' AND seq > :after ORDER BY seq LIMIT :limit
+
+-- name: list_task_message_events
+-- The log of one conversation.
+SELECT * FROM events
+WHERE entity = 'message' AND entity_id IN (SELECT id FROM messages WHERE conversation_id = :task_id) AND seq > :after
+ORDER BY seq LIMIT :limit
 
 -- name: last_seq
 -- The newest place in the log; 0 when it is empty.

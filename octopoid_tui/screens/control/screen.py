@@ -24,7 +24,7 @@ from octopoid_tui.screens.base import SMALLEST, FleetScreen
 from octopoid_tui.snapshot import Question
 from octopoid_tui.widgets.flash_line import FlashLine
 from octopoid_tui.widgets.footer import KeyFooter
-from octopoid_tui.widgets.notice_line import NoticeLine, pause_notice
+from octopoid_tui.widgets.notice_line import NoticeLine, pause_notice, sync_notice
 from octopoid_tui.widgets.status_line import StatusLine
 from octopoid_tui.widgets.tab_strip import Tab, TabStrip
 from octopoid_tui.widgets.too_small import TooSmall
@@ -81,7 +81,8 @@ class ControlScreen(FleetScreen):
         return next(pane for pane in self.panes if self._current == pane.KEY)
 
     def show_picture(self, picture: Picture) -> None:
-        self.notice_line.show((*picture.notices, *pause_notice(picture.snapshot.pause)))
+        snapshot = picture.snapshot
+        self.notice_line.show((*picture.notices, *sync_notice(snapshot.sync), *pause_notice(snapshot.pause)))
         for pane in self.panes:
             pane.show(picture)
         self._show_pane_bar()

@@ -6,17 +6,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from octopoid_sdk.calls import fleet, machines, messages, tasks
+from octopoid_sdk.calls import fleet, machines, messages, planning, tasks
 from octopoid_sdk.exchange import Retries
 from octopoid_sdk.namespaces import (
+    AsyncDrafts,
     AsyncEvents,
     AsyncMessages,
     AsyncOrchestrators,
+    AsyncProjects,
     AsyncStatus,
     AsyncTasks,
+    Drafts,
     Events,
     Messages,
     Orchestrators,
+    Projects,
     Status,
     Tasks,
 )
@@ -106,6 +110,14 @@ class OctopoidSDK(_Client):
         return Tasks(self._transport)
 
     @property
+    def projects(self) -> Projects:
+        return Projects(self._transport)
+
+    @property
+    def drafts(self) -> Drafts:
+        return Drafts(self._transport)
+
+    @property
     def orchestrators(self) -> Orchestrators:
         return Orchestrators(self._transport)
 
@@ -128,6 +140,14 @@ class AsyncOctopoidSDK(_AsyncClient):
     @property
     def tasks(self) -> AsyncTasks:
         return AsyncTasks(self._transport)
+
+    @property
+    def projects(self) -> AsyncProjects:
+        return AsyncProjects(self._transport)
+
+    @property
+    def drafts(self) -> AsyncDrafts:
+        return AsyncDrafts(self._transport)
 
     @property
     def orchestrators(self) -> AsyncOrchestrators:
@@ -155,6 +175,17 @@ class _Flat:
     submit_completion = operation(tasks.submit_task)
     accept_completion = operation(tasks.accept_task)
     reject_completion = operation(tasks.reject_task)
+    create_project = operation(planning.create_project)
+    get_project = operation(planning.get_project)
+    list_projects = operation(planning.list_projects)
+    update_project = operation(planning.update_project)
+    delete_project = operation(planning.delete_project)
+    create_draft = operation(planning.create_draft)
+    get_draft = operation(planning.get_draft)
+    list_drafts = operation(planning.list_drafts)
+    update_draft = operation(planning.update_draft)
+    delete_draft = operation(planning.delete_draft)
+    promote_draft = operation(planning.promote_draft)
     register_orchestrator = operation(machines.register_orchestrator)
     send_heartbeat = operation(machines.send_heartbeat)
     list_orchestrators = operation(machines.list_orchestrators)

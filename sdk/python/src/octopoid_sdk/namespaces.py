@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Generator
 
-from octopoid_sdk.calls import fleet, machines, messages, tasks
+from octopoid_sdk.calls import fleet, machines, messages, planning, tasks
 from octopoid_sdk.operation import Asynchronous, Blocking, operation
 from octopoid_sdk.records import Event
 
@@ -28,6 +28,7 @@ class _Tasks:
     delete = operation(tasks.delete_task)
     act = operation(tasks.act_on_task)
     history = operation(tasks.list_history)
+    why = operation(tasks.list_reasons)
     runs = operation(tasks.list_task_runs)
     messages = operation(tasks.list_task_messages)
     evidence = operation(tasks.list_evidence)
@@ -41,12 +42,46 @@ class AsyncTasks(_Tasks, Asynchronous):
     """Units of work."""
 
 
+class _Projects:
+    create = operation(planning.create_project)
+    get = operation(planning.get_project)
+    list = operation(planning.list_projects)
+    update = operation(planning.update_project)
+    delete = operation(planning.delete_project)
+
+
+class Projects(_Projects, Blocking):
+    """What tasks belong to."""
+
+
+class AsyncProjects(_Projects, Asynchronous):
+    """What tasks belong to."""
+
+
+class _Drafts:
+    create = operation(planning.create_draft)
+    get = operation(planning.get_draft)
+    list = operation(planning.list_drafts)
+    update = operation(planning.update_draft)
+    delete = operation(planning.delete_draft)
+    promote = operation(planning.promote_draft)
+
+
+class Drafts(_Drafts, Blocking):
+    """Documents that are to become tasks."""
+
+
+class AsyncDrafts(_Drafts, Asynchronous):
+    """Documents that are to become tasks."""
+
+
 class _Orchestrators:
     register = operation(machines.register_orchestrator)
     heartbeat = operation(machines.send_heartbeat)
     get = operation(machines.get_orchestrator)
     list = operation(machines.list_orchestrators)
     agents = operation(machines.list_agents)
+    poll = operation(machines.poll)
 
 
 class Orchestrators(_Orchestrators, Blocking):

@@ -83,6 +83,7 @@ class Task(TypedDict):
     submitted_at: str | None
     completed_at: str | None
     metadata: dict[str, Any]
+    scope: str | None
 
 
 class Claim(Task):
@@ -176,6 +177,52 @@ class Orchestrator(TypedDict):
     """After a heartbeat that renewed leases: the tasks whose lease is lost."""
 
 
+class Project(TypedDict):
+    """What tasks belong to, by their `project_id`."""
+
+    id: str
+    title: str
+    description: str
+    status: str
+    base_branch: str | None
+    auto_accept: bool
+    scope: str | None
+    version: int
+    created_by: str
+    created_at: str
+    updated_at: str
+    completed_at: str | None
+    metadata: dict[str, Any]
+
+
+class Draft(TypedDict):
+    """A document that is to become tasks, and those that it has become."""
+
+    id: str
+    title: str
+    body: str
+    status: str
+    project_id: str | None
+    file_path: str | None
+    tags: list[str]
+    task_ids: list[str]
+    scope: str | None
+    version: int
+    created_by: str
+    created_at: str
+    updated_at: str
+    metadata: dict[str, Any]
+
+
+class Reason(TypedDict):
+    """One thing that bears on whether a task goes on."""
+
+    kind: str
+    holds: bool
+    text: str
+    when: str | None
+
+
 class Pause(TypedDict):
     """Whether intake is paused."""
 
@@ -191,3 +238,35 @@ class Health(TypedDict):
 
     status: str
     last_seq: int
+
+
+class HeldLease(TypedDict):
+    """A lease of one of a machine's live runs."""
+
+    task_id: str
+    run_id: str
+    lease_token: int
+    lease_expires_at: str
+
+
+class LostLease(TypedDict):
+    """A live run whose lease is gone: its process is to be stopped."""
+
+    task_id: str
+    run_id: str
+    lease_token: int
+    queue: str
+    held_by: str | None
+
+
+class Poll(TypedDict):
+    """What one round of a scheduler needs to know."""
+
+    queues: dict[str, int]
+    pause: Pause
+    claimable: dict[str, list[Task]]
+    answers: list[Message]
+    leases: list[HeldLease]
+    lost: list[LostLease]
+    events: list[Event]
+    next_after: int

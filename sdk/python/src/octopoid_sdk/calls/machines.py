@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from octopoid_sdk.exchange import Steps, request
-from octopoid_sdk.records import Agent, Orchestrator
+from octopoid_sdk.records import Agent, Orchestrator, Poll
 
 
 def register_orchestrator(*, cluster: str, machine_id: str, pid: int | None = None) -> Steps[Orchestrator]:
@@ -50,3 +50,29 @@ def list_agents() -> Steps[list[Agent]]:
     page = yield request("GET", "agents")
     agents: list[Agent] = page["agents"]
     return agents
+
+
+def poll(
+    orchestrator_id: str,
+    *,
+    roles: Sequence[str] | None = None,
+    limit: int | None = None,
+    after: int | None = None,
+    scope: str | None = None,
+) -> Steps[Poll]:
+    """All that one round of a scheduler needs, in one call.
+
+    Args:
+        roles: whose heads of the queue are wanted; every role that waits by default.
+        limit: how many tasks of each.
+        after: events after this one; `next_after` of the answer is what to give the next time.
+    """
+    body = {
+        "orchestrator_id": orchestrator_id,
+        "roles": roles,
+        "limit": limit,
+        "after": after,
+        "scope": scope,
+    }
+    said: Poll = yield request("POST", "scheduler", "poll", body=body)
+    return said

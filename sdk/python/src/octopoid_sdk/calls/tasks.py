@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from octopoid_sdk.exchange import Json, Steps, request
-from octopoid_sdk.records import Claim, Event, Evidence, Message, Run, Task
+from octopoid_sdk.records import Claim, Event, Evidence, Message, Reason, Run, Task
 
 PAGE = 200
 LEASE_S = 300
@@ -39,12 +39,14 @@ def create_task(
     auto_accept: bool | None = None,
     created_by: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    scope: str | None = None,
 ) -> Steps[Task]:
     """Create a task; what is left out gets the server's default. Creating it again as it is, is no error.
 
     Args:
         queue: incoming, where agents take it from, or backlog.
         base_sha: the commit that work starts from.
+        scope: the namespace it is in.
 
     Raises:
         Duplicate: another task has this id.
@@ -68,6 +70,7 @@ def create_task(
         "auto_accept": auto_accept,
         "created_by": created_by,
         "metadata": metadata,
+        "scope": scope,
     }
     task: Task = yield request("POST", "tasks", body=data)
     return task
@@ -87,6 +90,7 @@ def list_tasks(
     claimed_by: str | None = None,
     project_id: str | None = None,
     q: str | None = None,
+    scope: str | None = None,
     limit: int | None = None,
 ) -> Steps[list[Task]]:
     """Tasks in the order in which they would be claimed: all of them, however many pages that takes.
@@ -103,6 +107,7 @@ def list_tasks(
         "claimed_by": claimed_by,
         "project_id": project_id,
         "q": q,
+        "scope": scope,
     }
     found: dict[str, Task] = {}
     place: Json = {"offset": 0}
@@ -175,6 +180,7 @@ def claim_task(
     model: str | None = None,
     run_id: str | None = None,
     lease_seconds: int = LEASE_S,
+    scope: str | None = None,
 ) -> Steps[Claim | None]:
     """Claim the next task under a lease; None when there is nothing to claim.
 
@@ -196,6 +202,7 @@ def claim_task(
         "roles": roles,
         "task_id": task_id,
         "model": model,
+        "scope": scope,
     }
     claimed: Claim | None = yield request("POST", "tasks", "claim", body=data)
     return claimed
@@ -301,6 +308,13 @@ def list_history(task_id: str) -> Steps[list[Event]]:
     page = yield request("GET", "tasks", task_id, "history")
     events: list[Event] = page["events"]
     return events
+
+
+def list_reasons(task_id: str) -> Steps[list[Reason]]:
+    """Why the task is where it is, as far as the server knows."""
+    page = yield request("GET", "tasks", task_id, "why")
+    reasons: list[Reason] = page["reasons"]
+    return reasons
 
 
 def list_task_runs(task_id: str) -> Steps[list[Run]]:

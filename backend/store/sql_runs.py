@@ -1,4 +1,4 @@
-"""Runs and evidence in SQLite."""
+"""Runs and evidence, by the statements of either dialect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from backend.store.rows import evidence_of, evidence_values, run_of, run_values
 from backend.store.sql import Session
 
 
-class SqliteRuns:
+class SqlRuns:
     """Thin methods, one statement each."""
 
     def __init__(self, connection: Session, statements: Mapping[str, str]) -> None:
@@ -96,6 +96,10 @@ class SqliteRuns:
 
     def sum_cost(self, since: int) -> float:
         return float(self._execute(self._sql["sum_cost"], {"since": since}).fetchone()[0])
+
+    def abandoned(self, adapter: str) -> list[tuple[str, str]]:
+        rows = self._execute(self._sql["list_abandoned"], {"adapter": adapter}).fetchall()
+        return [(str(row[0]), str(row[1])) for row in rows]
 
     def insert_evidence(self, evidence: Evidence) -> None:
         self._execute(self._sql["insert_evidence"], evidence_values(evidence))

@@ -1,16 +1,16 @@
-"""Tasks and their dependencies in SQLite."""
+"""Tasks and their dependencies, by the statements of either dialect."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from backend.model import ClaimRequest, NewTask, Queue, Task, TaskFilter
+from backend.model import ClaimRequest, NewTask, Priority, Queue, Task, TaskFilter
 from backend.store.interface import Blocker, StoredTask
-from backend.store.rows import QUEUES, content_values, dump, dump_list, new_task_values, state_values, task_of
+from backend.store.rows import content_values, dump, dump_list, new_task_values, state_values, task_of
 from backend.store.sql import Session
 
 
-class SqliteTasks:
+class SqlTasks:
     """Thin methods, a statement or two each."""
 
     def __init__(self, connection: Session, statements: Mapping[str, str]) -> None:
@@ -48,7 +48,10 @@ class SqliteTasks:
         return [task_of(row) for row in self._execute(statement, values)]
 
     def count_queues(self) -> dict[Queue, int]:
-        return {QUEUES[row[0]]: row[1] for row in self._execute(self._sql["count_queues"])}
+        return {Queue(row[0]): row[1] for row in self._execute(self._sql["count_queues"])}
+
+    def count_waiting(self) -> dict[Priority, int]:
+        return {Priority(row[0]): row[1] for row in self._execute(self._sql["count_waiting"])}
 
     def save_state(self, task: Task, open_blockers: int) -> bool:
         values = state_values(task)
@@ -68,6 +71,7 @@ class SqliteTasks:
             "agent_name": wish.agent_name,
             "orchestrator_id": wish.orchestrator_id,
             "run_id": wish.run_id,
+            "scope": wish.scope,
             "attempts": attempts,
             "now": now,
             "expires": expires,
@@ -95,7 +99,7 @@ class SqliteTasks:
 
     def blockers(self, task_id: str) -> list[Blocker]:
         rows = self._execute(self._sql["list_blockers"], {"id": task_id})
-        return [Blocker(row[0], QUEUES[row[1]], row[2]) for row in rows]
+        return [Blocker(row[0], Queue(row[1]), row[2]) for row in rows]
 
     def find_cycle(self, task_id: str, blockers: Sequence[str]) -> str | None:
         values = {"id": task_id, "blockers": dump(list(blockers))}
@@ -110,28 +114,39 @@ class SqliteTasks:
 
 def listing(wanted: TaskFilter) -> tuple[tuple[str, ...], dict[str, object]]:
     """The blocks that make up a listing, and their values."""
-    names, values = ["list_tasks"], {"limit": -1 if wanted.limit is None else wanted.limit}
-    more: dict[str, object] = {}
+    queue_names, queue_values = filter_queues(wanted)
+    names, values = filters(wanted)
+    values["limit"] = -1 if wanted.limit is None else wanted.limit
+    return ("list_tasks", *queue_names, *names, "in_claim_order"), values | queue_values
+
+
+def filter_queues(wanted: TaskFilter) -> tuple[tuple[str, ...], dict[str, object]]:
+    """The block that keeps to some states, and its value; none for any state."""
     if len(wanted.queues) == 1:
-        names.append("filter_queue")
-        more["queue"] = next(iter(wanted.queues))
-    elif wanted.queues:
-        names.append("filter_queues")
-        more["queues"] = dump(sorted(wanted.queues))
-    if wanted.priorities:
-        names.append("filter_priorities")
-        more["priorities"] = dump(sorted(wanted.priorities))
-    if wanted.roles:
-        names.append("filter_roles")
-        more["roles"] = dump(sorted(wanted.roles))
-    if wanted.project_id is not None:
-        names.append("filter_project")
-        more["project_id"] = wanted.project_id
+        return ("filter_queue",), {"queue": next(iter(wanted.queues))}
+    if wanted.queues:
+        return ("filter_queues",), {"queues": dump(sorted(wanted.queues))}
+    return (), {}
+
+
+def filters(wanted: TaskFilter) -> tuple[tuple[str, ...], dict[str, object]]:
+    """The blocks that keep to what is wanted of any state, and their values."""
+    found: dict[str, tuple[str, object]] = {}
+    for name, several in (
+        ("priorities", wanted.priorities),
+        ("roles", wanted.roles),
+        ("types", wanted.types),
+    ):
+        if several:
+            found[f"filter_{name}"] = name, dump(sorted(several))
+    for name, one in (
+        ("project", wanted.project_id), ("scope", wanted.scope), ("claimed_by", wanted.claimed_by),
+    ):  # fmt: skip
+        if one is not None:
+            found[f"filter_{name}"] = name, one
     if wanted.text:
-        names.append("filter_text")
-        more["text"] = f"%{escape_like(wanted.text)}%"
-    names.append("in_claim_order")
-    return tuple(names), values | more
+        found["filter_text"] = "text", f"%{escape_like(wanted.text)}%"
+    return tuple(found), dict(found.values())
 
 
 def escape_like(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Keys to the REST API in SQLite."""
+"""Keys to the REST API, by the statements of either dialect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from backend.store.rows import Row, ms_of
 from backend.store.sql import Session
 
 
-class SqliteKeys:
+class SqlKeys:
     """Thin methods, one statement each."""
 
     def __init__(self, connection: Session, statements: Mapping[str, str]) -> None:

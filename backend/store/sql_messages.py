@@ -1,4 +1,4 @@
-"""Conversations in SQLite."""
+"""Conversations, by the statements of either dialect."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from backend.store.rows import dump, message_of, new_message_values
 from backend.store.sql import Session
 
 
-class SqliteMessages:
+class SqlMessages:
     """Thin methods, one statement each."""
 
     def __init__(self, connection: Session, statements: Mapping[str, str]) -> None:

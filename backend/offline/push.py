@@ -1,0 +1,132 @@
+"""Sending what waits: in order, each under its own key, until the server has taken or refused it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from backend.errors import (
+    Duplicate,
+    NotFound,
+    OctopoidError,
+    Refused,
+    StoreBroken,
+    StoreBusy,
+    VersionConflict,
+)
+from backend.interface import Backend, Transition
+from backend.model import Json, Outcome, Task
+from backend.offline.cache import Cache, CacheService
+from backend.offline.operations import Edit, Move, OnMessage, OnRun, touched
+from backend.offline.outbox import Entry, State
+from backend.remote import RemoteBackend
+from backend.rest.connection import KeyRefused, ServerFailed
+from backend.wire import changes_json, to_json
+
+log = logging.getLogger("backend.offline")
+
+FAILURES = 5
+"""How often the server may fail at one change before that is told as its answer."""
+PASSING = (StoreBusy, StoreBroken, KeyRefused)
+"""What says nothing about the change: it is sent again later."""
+
+
+async def push(cache: Cache, server: RemoteBackend) -> bool:
+    """Send every change that waits; returns whether all are settled.
+
+    Raises:
+        StoreBusy, StoreBroken, KeyRefused: the server does not answer now; what was not sent still waits.
+    """
+    stuck: set[str] = set()
+    while (entry := await cache.write(lambda service: _take_next(service, stuck))) is not None:
+        try:
+            result = await entry.operation.do(await server.keyed(entry.key))
+        except ServerFailed as error:
+            if entry.tries < FAILURES:
+                stuck.add(entry.task_id)
+            else:
+                await _refused(cache, server, entry, error)
+        except PASSING:
+            raise
+        except OctopoidError as error:
+            await _refused(cache, server, entry, error)
+        else:
+            version = result.version if isinstance(result, Task) else None
+            await cache.write(lambda service, e=entry, v=version: _applied(service, e, v))  # type: ignore[misc]
+    return not stuck
+
+
+def _take_next(service: CacheService, stuck: set[str]) -> Entry | None:
+    """The next change, with a note that it was sent: the answer may be lost, and this process with it."""
+    entry = service.outbox.first_pending(stuck)
+    if entry is None:
+        return None
+    entry = replace(entry, tries=entry.tries + 1)
+    service.outbox.save(entry)
+    return entry
+
+
+def _applied(service: CacheService, entry: Entry, version: int | None) -> None:
+    if version is not None:
+        service.outbox.rechain(entry, version)
+    service.outbox.remove(entry.id)
+
+
+async def _refused(cache: Cache, server: Backend, entry: Entry, error: OctopoidError) -> None:
+    """Keep what the server did not take, and whatever builds on it; or find that it still fits."""
+    theirs = await _theirs(server, entry)
+    if isinstance(entry.operation, Edit) and isinstance(error, VersionConflict) and theirs is not None:
+        again = _fitted(entry, entry.operation, theirs)
+        if again is not None:
+            await cache.write(lambda service: service.outbox.save(again))
+            return
+    if isinstance(entry.operation, OnRun) and entry.operation.end is None and isinstance(error, Refused):
+        # What was learned of a run that has ended meanwhile: its facts are complete without it.
+        log.warning("an update of run %s came after its end: %s", entry.operation.id, error.problem)
+        await cache.write(lambda service: service.outbox.remove(entry.id))
+        return
+    if isinstance(entry.operation, Move):
+        await _end_run(server, entry.operation.wish, error)
+    await cache.write(lambda service: _park(service, entry, error, theirs))
+
+
+async def _end_run(server: Backend, wish: Transition, error: OctopoidError) -> None:
+    """The run is over, whatever becomes of its work: its record says so, and where the work is."""
+    if wish.run_id is None or wish.run_end is None:
+        return
+    reason = f"{wish.run_end.reason}; the server did not take it: {error.problem}"
+    try:
+        await server.end_run(wish.run_id, replace(wish.run_end, outcome=Outcome.LOST, reason=reason))
+    except PASSING:
+        raise
+    except OctopoidError as trouble:
+        log.warning("run %s can not be ended: %s", wish.run_id, trouble)
+
+
+def _park(service: CacheService, entry: Entry, error: OctopoidError, theirs: Json | None) -> None:
+    changed = isinstance(error, Refused)
+    state = State.CONFLICT if changed and not isinstance(error, Duplicate) else State.REJECTED
+    dependants = service.outbox.dependants(entry)
+    service.outbox.save(replace(entry, state=state, problem=str(error), theirs=theirs))
+    because = f"it builds on a change that the server did not take ({entry.summary}): {error.problem}"
+    for later in dependants:
+        service.outbox.save(replace(later, state=state, problem=because, theirs=theirs))
+    service.note("conflict", entry.task_id, error.problem)
+
+
+async def _theirs(server: Backend, entry: Entry) -> Json | None:
+    """What a change was about, as the server has it."""
+    try:
+        if isinstance(entry.operation, OnMessage):
+            return to_json(await server.get_message(entry.operation.id))
+        return to_json(await server.get_task(entry.task_id))
+    except NotFound:
+        return None
+
+
+def _fitted(entry: Entry, edit: Edit, theirs: Json) -> Entry | None:
+    """An edit decided on the server's version, when nobody else has changed the same fields."""
+    wanted = changes_json(edit.patch)
+    before = entry.before or {}
+    fits = all(theirs.get(name) in (before.get(name), wanted[name]) for name in touched(edit))
+    return entry.on(theirs["version"]) if fits else None

@@ -1,0 +1,98 @@
+"""`projects`: what tasks belong to."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from backend.errors import BadInput
+from backend.ids import new_id
+from backend.model import Queue, Task, TaskFilter
+from backend.planning import NewProject, Project
+from backend.wire import to_json
+from octopoid_tui.cli import render
+from octopoid_tui.cli.output import columns, say, say_json
+from octopoid_tui.cli.session import Session, person, run_session
+from octopoid_tui.cli.tasks import JsonFlag
+
+
+class ProjectAction(StrEnum):
+    LIST = "list"
+    CREATE = "create"
+    SHOW = "show"
+
+
+def projects(
+    action: Annotated[
+        ProjectAction, typer.Argument(metavar="[list|create|show]", help="What to do.")
+    ] = ProjectAction.LIST,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[TITLE|PROJECT]", help="The new project's title, or one's id.")
+    ] = None,
+    project_id: Annotated[
+        str | None, typer.Option("--id", help="Name the new project; without it an id is made.")
+    ] = None,
+    description: Annotated[str, typer.Option(help="What it is about.")] = "",
+    branch: Annotated[
+        str | None, typer.Option(help="Where its tasks start from unless they say otherwise.")
+    ] = None,
+    auto_accept: Annotated[
+        bool, typer.Option("--auto-accept", help="Merge its tasks without asking when their checks pass.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """List projects, create one, or show one with its tasks. Tasks join by `enqueue --project`."""
+    if action is ProjectAction.LIST:
+        _list(as_json)
+    elif name is None:
+        missing = "a new project needs a title" if action is ProjectAction.CREATE else "no project is named"
+        raise BadInput(missing, f"for example: octopoid projects {action} NAME")
+    elif action is ProjectAction.CREATE:
+        new = NewProject(project_id or new_id(), name, str(person()), description, branch, auto_accept)
+        _create(new, as_json)
+    else:
+        _show(name, as_json)
+
+
+def _list(as_json: bool) -> None:
+    async def work(session: Session) -> list[Project]:
+        return await session.desk.backend.list_projects()
+
+    found = run_session(work)
+    if as_json:
+        say_json([to_json(one) for one in found])
+    elif found:
+        rows = [(one.id, one.status.value, one.base_branch or "", one.title) for one in found]
+        say(columns([("ID", "STATUS", "BRANCH", "TITLE"), *rows]))
+
+
+def _create(new: NewProject, as_json: bool) -> None:
+    async def work(session: Session) -> Project:
+        return await session.desk.backend.create_project(new, actor=person())
+
+    made = run_session(work, writes=True)
+    if as_json:
+        say_json(to_json(made))
+    else:
+        say(made.id)
+
+
+def _show(project_id: str, as_json: bool) -> None:
+    async def work(session: Session) -> tuple[Project, list[Task]]:
+        backend = session.desk.backend
+        return await backend.get_project(project_id), await backend.list_tasks(
+            TaskFilter(project_id=project_id)
+        )
+
+    project, tasks = run_session(work)
+    if as_json:
+        say_json({"project": to_json(project), "tasks": [render.task_fields(task) for task in tasks]})
+        return
+    done = sum(task.queue is Queue.DONE for task in tasks)
+    say(f"{project.id}: {project.title} ({project.status}, {done} of {len(tasks)} tasks done)")
+    if project.description:
+        say(project.description)
+    if tasks:
+        say(render.task_table(tasks))
