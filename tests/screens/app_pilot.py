@@ -37,7 +37,9 @@ class Driven:
 
     @property
     def screen(self) -> Screen[Any]:
-        return self.app.screen
+        """The topmost screen that is there: one that was pushed a moment ago has nothing in it yet."""
+        made = (screen for screen in reversed(self.app.screen_stack) if screen.is_mounted)
+        return next(made, self.app.screen)
 
     @property
     def flash(self) -> str:
