@@ -69,3 +69,15 @@ def from_iso(text: str) -> datetime:
     if at.tzinfo is None:
         raise ValueError(f"time {text!r} has no zone: write it with Z or an offset")
     return at.astimezone(UTC)
+
+
+def day_of(at: datetime) -> tuple[datetime, datetime]:
+    """When the day that a time lies in begins and ends where this machine is, in UTC."""
+    local = time.localtime(at.timestamp())
+
+    def midnight(days: int) -> datetime:
+        # The C library finds the right offset also where the clock is put forward or back that day.
+        day = (local.tm_year, local.tm_mon, local.tm_mday + days, 0, 0, 0, 0, 0, -1)
+        return from_ms(round(time.mktime(day) * 1000))
+
+    return midnight(0), midnight(1)

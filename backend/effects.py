@@ -146,6 +146,10 @@ def set_merged(task: Task, wish: Transition, facts: Facts, queue: Queue) -> Fiel
     return {"merged_sha": wish.merged_sha, "completed_at": facts.now}
 
 
+def set_completed(task: Task, wish: Transition, facts: Facts, queue: Queue) -> Fields:
+    return {"completed_at": facts.now}
+
+
 def set_reason(task: Task, wish: Transition, facts: Facts, queue: Queue) -> Fields:
     return {"reason": wish.reason}
 

@@ -14,6 +14,7 @@ from typing import Protocol
 from backend.model import (
     Actor,
     Agent,
+    Alert,
     Claim,
     ClaimRequest,
     Event,
@@ -21,18 +22,22 @@ from backend.model import (
     HoldRequest,
     Message,
     NewMessage,
+    NewRule,
     NewTask,
     Orchestrator,
     Pause,
     Priority,
     Queue,
     Renewal,
+    Rule,
     Run,
     RunEnd,
     RunPatch,
     Task,
     TaskFilter,
     TaskPatch,
+    Usage,
+    UsageBy,
 )
 from backend.planning import Draft, DraftPatch, NewDraft, NewProject, Project, ProjectPatch
 from backend.sessions import NewSession, Session
@@ -57,6 +62,7 @@ class Action(StrEnum):
     APPROVE = "approve"
     CONFLICT = "conflict"
     ACCEPT = "accept"
+    SPLIT = "split"
     REJECT = "reject"
     FAIL = "fail"
     BLOCK = "block"
@@ -136,6 +142,17 @@ class Backend(Protocol):
         """What the store knows of why a task is where it is."""
         ...
 
+    async def split_task(
+        self, task_id: str, parts: Sequence[NewTask], *, actor: Actor, version: int | None = None
+    ) -> Task:
+        """Make an approved task's parts and call it done, all or nothing; what waited for it waits for them.
+
+        Raises:
+            Refused, VersionConflict: as `transition`.
+            Duplicate, BadInput, DependencyCycle, NotFound: a part cannot be made.
+        """
+        ...
+
     # Leases
     async def claim(self, wish: ClaimRequest) -> Claim | None:
         """Claim a task in one statement; None when nothing is claimable.
@@ -155,7 +172,7 @@ class Backend(Protocol):
         ...
 
     async def expire_leases(self) -> list[Task]:
-        """Release every lease that has run out, note silent machines, and end sessions that are over.
+        """Release every lease that has run out; note silent machines, and end sessions that are over.
 
         Returns:
             The tasks released.
@@ -244,6 +261,22 @@ class Backend(Protocol):
     async def end_session(self, session_id: str, reason: str, *, actor: Actor) -> Session:
         """End a session; leases stay as they are. One that has ended is returned as it is."""
         ...
+
+    # Rules
+    async def create_rule(self, new: NewRule, *, actor: Actor) -> Rule:
+        """Have a request's answer given again; answers at once every open request that it is for.
+
+        Raises:
+            Refused: the actor is no person, or the request cannot have this answer.
+            BadInput: the pattern says nothing, or does not fit the request it comes from.
+        """
+        ...
+
+    async def list_rules(self) -> list[Rule]:
+        """Every rule, oldest first, those that were revoked too."""
+        ...
+
+    async def revoke_rule(self, rule_id: str, *, actor: Actor) -> Rule: ...
 
     # Machines and their agents
     async def register(
@@ -345,6 +378,16 @@ class Backend(Protocol):
         """Whether intake is paused everywhere, or else on that machine."""
         ...
 
+    async def raise_alert(self, key: str, reason: str, *, until: datetime | None) -> Alert:
+        """Let everybody know something until a time; the same again is no event."""
+        ...
+
+    async def clear_alert(self, key: str) -> None: ...
+
+    async def list_alerts(self) -> list[Alert]:
+        """What holds now, oldest first."""
+        ...
+
     # The log
     async def events(
         self, *, after: int = 0, limit: int = 500, entity_id: str | None = None
@@ -358,6 +401,10 @@ class Backend(Protocol):
 
     async def cost_since(self, since: datetime) -> float:
         """What runs started since then have cost, in US dollars, as far as known."""
+        ...
+
+    async def usage(self, by: UsageBy, *, since: datetime) -> list[Usage]:
+        """What runs started since then have used, added up; the dearest first."""
         ...
 
     # The server, when it is another machine's

@@ -41,6 +41,7 @@ from backend.effects import (
     move_head,
     ready,
     set_approval,
+    set_completed,
     set_gave_up,
     set_head,
     set_merged,
@@ -167,6 +168,10 @@ RULES = (
         guards=(APPROVED, MERGE_GIVEN), keeps=APPROVAL + SUBMISSION, moves_fence=True,
     ),
     _rule(
+        Action.SPLIT, (PROVISIONAL,), to(DONE), set_completed,
+        guards=(APPROVED,), keeps=APPROVAL + SUBMISSION, moves_fence=True,
+    ),
+    _rule(
         Action.REJECT, (PROVISIONAL,), after_reject, forgive_hold, count_rejection,
         guards=(REASON_GIVEN,), moves_fence=True,
     ),
@@ -269,6 +274,7 @@ _PARTICIPLES = {
     Action.APPROVE: "approved",
     Action.CONFLICT: "marked as conflicting",
     Action.ACCEPT: "accepted",
+    Action.SPLIT: "split",
     Action.REJECT: "rejected",
     Action.FAIL: "failed",
     Action.BLOCK: "blocked",

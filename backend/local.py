@@ -19,6 +19,7 @@ from backend.lifecycle import Limits
 from backend.model import (
     Actor,
     Agent,
+    Alert,
     Claim,
     ClaimRequest,
     Event,
@@ -27,18 +28,22 @@ from backend.model import (
     Message,
     NewMachine,
     NewMessage,
+    NewRule,
     NewTask,
     Orchestrator,
     Pause,
     Priority,
     Queue,
     Renewal,
+    Rule,
     Run,
     RunEnd,
     RunPatch,
     Task,
     TaskFilter,
     TaskPatch,
+    Usage,
+    UsageBy,
 )
 from backend.once import Answer, Asked, Declined
 from backend.pages import Page, TaskPage
@@ -143,6 +148,11 @@ class LocalBackend:
     async def why(self, task_id: str) -> list[Reason]:
         return await self._read(lambda service: service.why.why(task_id))
 
+    async def split_task(
+        self, task_id: str, parts: Sequence[NewTask], *, actor: Actor, version: int | None = None
+    ) -> Task:
+        return await self._write(lambda service: service.split.split(task_id, parts, actor, version))
+
     # Leases
     async def claim(self, wish: ClaimRequest) -> Claim | None:
         return await self._write(lambda service: service.leases.claim(wish))
@@ -177,7 +187,7 @@ class LocalBackend:
 
     # Messages
     async def post_message(self, new: NewMessage) -> Message:
-        return await self._write(lambda service: service.messages.post(new))
+        return await self._write(lambda service: service.rules.post(new))
 
     async def answer(self, message_id: str, text: str, *, actor: Actor) -> Message:
         return await self._write(lambda service: service.messages.answer(message_id, text, actor))
@@ -218,6 +228,16 @@ class LocalBackend:
 
     async def end_session(self, session_id: str, reason: str, *, actor: Actor) -> Session:
         return await self._write(lambda service: service.sessions.end(session_id, reason, actor))
+
+    # Rules
+    async def create_rule(self, new: NewRule, *, actor: Actor) -> Rule:
+        return await self._write(lambda service: service.rules.create(new, actor))
+
+    async def list_rules(self) -> list[Rule]:
+        return await self._read(lambda service: service.rules.find_all())
+
+    async def revoke_rule(self, rule_id: str, *, actor: Actor) -> Rule:
+        return await self._write(lambda service: service.rules.revoke(rule_id, actor))
 
     # Machines and their agents
     async def register(
@@ -302,6 +322,15 @@ class LocalBackend:
     async def get_pause(self, *, machine: str | None = None) -> Pause:
         return await self._read(lambda service: service.machines.get_pause(machine))
 
+    async def raise_alert(self, key: str, reason: str, *, until: datetime | None) -> Alert:
+        return await self._write(lambda service: service.alerts.put(key, reason, until))
+
+    async def clear_alert(self, key: str) -> None:
+        await self._write(lambda service: service.alerts.clear(key))
+
+    async def list_alerts(self) -> list[Alert]:
+        return await self._read(lambda service: service.alerts.find_all())
+
     # Keys
     async def create_key(self, new: NewKey, *, actor: Actor) -> CreatedKey:
         return await self._write(lambda service: service.keys.create(new, actor))
@@ -371,6 +400,9 @@ class LocalBackend:
 
     async def cost_since(self, since: datetime) -> float:
         return await self._read(lambda service: service.runs.cost_since(since))
+
+    async def usage(self, by: UsageBy, *, since: datetime) -> list[Usage]:
+        return await self._read(lambda service: service.runs.usage(by, since))
 
     # The server: there is none but this
     async def sync_state(self) -> SyncState:

@@ -77,6 +77,7 @@ class Outcome(StrEnum):
     UNRESOLVED = "unresolved"
     REVIEWED = "reviewed"
     STOPPED = "stopped"
+    OVER_BUDGET = "over_budget"
     LOST = "lost"
     RATE_LIMITED = "rate_limited"
     SPAWN_FAILED = "spawn_failed"
@@ -100,6 +101,23 @@ class MessageKind(StrEnum):
     PERMISSION = "permission"
     REVIEW = "review"
     NOTE = "note"
+
+
+class RuleScope(StrEnum):
+    """Whose requests a rule answers: those of one task, one agent, one role, or one project."""
+
+    TASK = "task"
+    AGENT = "agent"
+    ROLE = "role"
+    PROJECT = "project"
+
+
+class UsageBy(StrEnum):
+    """By what the use of runs is added up."""
+
+    TASK = "task"
+    AGENT = "agent"
+    PROJECT = "project"
 
 
 class AgentStatus(StrEnum):
@@ -496,3 +514,68 @@ class Pause:
     until: datetime | None = None
     machine: str | None = None
     """The one orchestrator that is paused; None when it is all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRule:
+    """A wish to have one request's answer given again by itself.
+
+    The kind and the scope's id are the request's own. Without `pattern` the rule is for exactly this request;
+    with one, `*` stands for any part of a line. Without `answer` it is the one the request was given.
+    """
+
+    id: str
+    message_id: str
+    scope: RuleScope
+    answer: str | None = None
+    pattern: str | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An answer that is given by itself, who made it so, and how often it has been."""
+
+    id: str
+    scope: RuleScope
+    scope_id: str
+    kind: MessageKind
+    pattern: str
+    exact: bool
+    """Whether the pattern is a request word for word."""
+    answer: str
+    author: str
+    message_id: str
+    created_at: datetime
+    expires_at: datetime | None
+    uses: int
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What everybody should know until a time: a provider's limit, a budget that is nearly spent."""
+
+    key: str
+    reason: str
+    at: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the runs of one task, agent or project have used."""
+
+    key: str
+    runs: int
+    cost_usd: float
+    tokens_input: int
+    tokens_output: int
+    tokens_cache_read: int
+    tokens_cache_write: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in and out; what was read from a cache is not counted."""
+        return self.tokens_input + self.tokens_output + self.tokens_cache_write

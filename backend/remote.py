@@ -15,6 +15,7 @@ from backend.interface import Action, Transition
 from backend.model import (
     Actor,
     Agent,
+    Alert,
     Claim,
     ClaimRequest,
     Event,
@@ -24,18 +25,22 @@ from backend.model import (
     Message,
     NewMachine,
     NewMessage,
+    NewRule,
     NewTask,
     Orchestrator,
     Pause,
     Priority,
     Queue,
     Renewal,
+    Rule,
     Run,
     RunEnd,
     RunPatch,
     Task,
     TaskFilter,
     TaskPatch,
+    Usage,
+    UsageBy,
 )
 from backend.planning import Draft, DraftPatch, NewDraft, NewProject, Project, ProjectPatch
 from backend.rest.connection import Connection
@@ -141,6 +146,14 @@ class RemoteBackend:
             raise BadInput(f"{wish.action} is no transition of its own", "use claim")
         return await self._post(Task, _path("tasks", wish.task_id, wish.action), transition_json(wish))
 
+    async def split_task(
+        self, task_id: str, parts: Sequence[NewTask], *, actor: Actor, version: int | None = None
+    ) -> Task:
+        body: Json = {"parts": [to_json(part) for part in parts], "actor": str(actor)}
+        if version is not None:
+            body["version"] = version
+        return await self._post(Task, _path("tasks", task_id, "split"), body)
+
     # Leases
 
     async def claim(self, wish: ClaimRequest) -> Claim | None:
@@ -242,6 +255,17 @@ class RemoteBackend:
         body = {"reason": reason, "actor": str(actor)}
         return await self._post(Session, _path("sessions", session_id, "end"), body)
 
+    # Rules
+
+    async def create_rule(self, new: NewRule, *, actor: Actor) -> Rule:
+        return await self._post(Rule, "v1/rules", {**to_json(new), "actor": str(actor)})
+
+    async def list_rules(self) -> list[Rule]:
+        return await self._rows(Rule, "rules", "v1/rules")
+
+    async def revoke_rule(self, rule_id: str, *, actor: Actor) -> Rule:
+        return await self._post(Rule, _path("rules", rule_id, "revoke"), {"actor": str(actor)})
+
     # Machines and their agents
 
     async def register(
@@ -340,6 +364,16 @@ class RemoteBackend:
         params = None if machine is None else {"machine": machine}
         return _read(Pause, await self._connection.get("v1/pause", params))
 
+    async def raise_alert(self, key: str, reason: str, *, until: datetime | None) -> Alert:
+        body = {"key": key, "reason": reason, "until": None if until is None else to_iso(until)}
+        return await self._post(Alert, "v1/alerts", body)
+
+    async def clear_alert(self, key: str) -> None:
+        await self._connection.post("v1/alerts/clear", {"key": key})
+
+    async def list_alerts(self) -> list[Alert]:
+        return await self._rows(Alert, "alerts", "v1/alerts")
+
     # The log
 
     async def events(self, *, after: int = 0, limit: int = 500, entity_id: str | None = None) -> list[Event]:
@@ -359,6 +393,9 @@ class RemoteBackend:
     async def cost_since(self, since: datetime) -> float:
         data = await self._connection.get("v1/cost", {"since": to_iso(since)})
         return float(data["cost_usd"])
+
+    async def usage(self, by: UsageBy, *, since: datetime) -> list[Usage]:
+        return await self._rows(Usage, "usage", "v1/usage", {"by": by.value, "since": to_iso(since)})
 
     # The server's own server
 

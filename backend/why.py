@@ -77,7 +77,7 @@ def at_rest(task: Task) -> str:
         case Queue.PROVISIONAL:
             return "it is finished and waits for you to accept or reject it"
         case Queue.DONE:
-            return f"it is done, merged as {(task.merged_sha or '')[:12]}"
+            return f"it is done, merged as {task.merged_sha[:12]}" if task.merged_sha else "it is done"
         case Queue.FAILED:
             return f"it failed: {reason}. Retry or cancel it"
         case Queue.ESCALATED:

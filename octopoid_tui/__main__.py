@@ -14,6 +14,11 @@ def main() -> None:
 
         raise SystemExit(ask(arguments[1:]))
 
+    if arguments[:1] == ["mcp"]:
+        from octopoid_tui.cli.mcp import serve
+
+        raise SystemExit(serve(arguments[1:]))
+
     if not arguments and sys.stdin.isatty() and sys.stdout.isatty():
         raise SystemExit(_open_screen())
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from backend.model import OPEN_QUEUES, Priority, Queue, Task
+from backend.ranking import Question
 from backend.sync import Conflict, SyncMode
-from octopoid_tui.snapshot import Question, Snapshot
+from octopoid_tui.snapshot import Snapshot
 
 
 class Where(StrEnum):
@@ -150,6 +151,18 @@ def undoable(context: Context) -> str | None:
     return None if context.undo else "nothing was moved or cancelled that could be taken back"
 
 
+def interruptible(context: Context) -> str | None:
+    """Whether the agent at work on the task takes an interruption: its adapter says so."""
+    run = context.snapshot.runs.get((context.task and context.task.run_id) or "")
+    if run is None:
+        return "no agent works on it now"
+    from scheduler.steer import caps_of  # with every adapter: only once a run is looked at
+
+    if caps_of(run.adapter).interrupt:
+        return None
+    return f"{run.agent_name} cannot be interrupted: {run.adapter} agents do not take it"
+
+
 def unavailable_offline(context: Context) -> str | None:
     return None if context.live else "the store does not answer"
 
@@ -201,8 +214,11 @@ ACTIONS: tuple[Action, ...] = (
            _LISTS, can_lower),
     Action("task.undo", "Undo", "Tasks", ("u",), "undo",
            "Take back the last move, cancel or retry, of one task or of many", _CONTROL, undoable),
-    Action("task.note", "Add a note for the agent", "Tasks", ("m",), "note", "The next prompt carries it",
-           _TASKS, has_task),
+    Action("task.note", "Add a note for the agent", "Tasks", ("m",), "note",
+           "An agent at work may hear it; the next prompt has it", _TASKS, has_task),
+    Action("task.interrupt", "Interrupt the agent", "Tasks", ("I",), "interrupt",
+           "Break off what it does now, and tell it how to go on", _TASK, interruptible,
+           footer=65, short="interrupt"),
     Action("task.copy", "Copy task id", "Tasks", ("y",), "copy_id", "To the clipboard", applies=has_task),
     Action("task.mark", "Mark or unmark", "Tasks", ("space",), "mark",
            "Accept, retry and cancel then act on all marked", _CONTROL, has_task, palette=False),
@@ -259,6 +275,8 @@ ACTIONS: tuple[Action, ...] = (
            "previous_tab", "", _CONTROL, palette=False),
     Action("task.next_tab", "Next tab", "View", ("tab", "right_square_bracket"), "next_tab", "", _TASK,
            footer=15, short="next tab", palette=False),
+    Action("task.search", "Search the transcript", "View", ("slash",), "search", "n and N go on", _TASK,
+           footer=75, short="search"),
     Action("task.previous_tab", "Previous tab", "View", ("shift+tab", "left_square_bracket"), "previous_tab",
            "", _TASK, palette=False),
     Action("view.theme", "Change theme", "View", ("T",), "theme", "Dark, light, high contrast, mono"),

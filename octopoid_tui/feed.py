@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from backend.clock import Clock, SystemClock, from_ms
+from backend.clock import Clock, SystemClock, day_of, from_ms
 from backend.errors import NotFound, OctopoidError
 from backend.interface import Backend
 from backend.model import Event, Queue, Task, TaskFilter
@@ -187,7 +187,7 @@ class Feed:
         return tuple(task for task in tasks if self._is_newer(task)), tuple(gone)
 
     async def _read_rest(self, changes: Changes) -> Changes:
-        midnight = self._now().replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight, _ = day_of(self._now())
         backend = self._backend
         return replace(
             changes,

@@ -5,7 +5,7 @@ The screens know only these, so that they run the same over the real desk and ov
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from backend.interface import Action, Backend
@@ -14,9 +14,11 @@ from backend.model import Actor, Message, Queue, Task
 if TYPE_CHECKING:
     from scheduler.admission.verdict import Explanation as Explanation
     from scheduler.agents.events import AgentEvent as AgentEvent
+    from scheduler.answers import RuleWish as RuleWish
     from scheduler.desk import TaskDraft as TaskDraft
     from scheduler.jobs import JobHealth as JobHealth
     from scheduler.notices import Notice as Notice
+    from scheduler.runs.pages import Page as Page
 
 
 class DeskPort(Protocol):
@@ -46,13 +48,13 @@ class DeskPort(Protocol):
         version: int | None = None,
     ) -> Task: ...
 
-    async def answer(self, message_id: str, text: str) -> Message: ...
+    async def answer(self, message_id: str, text: str, *, rule: RuleWish | None = None) -> Message: ...
 
     async def diff(self, task_id: str) -> str: ...
 
     async def why(self, task_id: str) -> Explanation: ...
 
-    async def read_events(self, run_id: str, offset: int = 0) -> tuple[list[AgentEvent], int]: ...
+    def pages(self, run_id: str) -> PagesPort: ...
 
     async def pause(self, reason: str | None = None) -> object: ...
 
@@ -60,7 +62,23 @@ class DeskPort(Protocol):
 
     async def note(self, task_id: str, text: str) -> Message: ...
 
+    async def interrupt(self, name: str, text: str) -> Message: ...
+
     async def notices(self) -> tuple[Notice, ...]: ...
+
+
+class PagesPort(Protocol):
+    """A run's record, read in pages. Every method blocks and is for a thread; each may raise."""
+
+    def last(self) -> Page: ...
+
+    def before(self, end: int) -> Page: ...
+
+    def after(self, start: int) -> Page: ...
+
+    def find(
+        self, text: str, start: int, *, backwards: bool = False, stop: Callable[[], bool] = ...
+    ) -> int | None: ...
 
 
 class SchedulerPort(Protocol):

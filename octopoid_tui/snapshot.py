@@ -23,6 +23,7 @@ from backend.model import (
     Run,
     Task,
 )
+from backend.ranking import Question, dependents_of, rank
 from backend.sync import LOCAL, SyncState
 
 ORDER: tuple[Queue, ...] = (
@@ -40,15 +41,6 @@ ORDER: tuple[Queue, ...] = (
 
 NEWEST_FIRST = frozenset({Queue.DONE, Queue.FAILED, Queue.CANCELLED, Queue.ESCALATED})
 REBUILD_AT = 2000  # beyond this many changes at once, sorting anew is cheaper than moving each
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """An open request, and how many unfinished tasks wait, directly or not, for its task."""
-
-    message: Message
-    task: Task | None
-    unlocks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +117,7 @@ class Snapshot:
         return task.claimed_by or (run.agent_name if run else "")
 
     def questions_of(self, task_id: str) -> tuple[Question, ...]:
-        return tuple(q for q in self.questions if q.message.conversation_id == task_id)
+        return tuple(q for q in self.questions if task_id in q.conversations)
 
     def to_review(self) -> tuple[Task, ...]:
         """Provisional tasks that nobody has approved yet."""
@@ -167,7 +159,7 @@ def build(tasks: Iterable[Task], changes: Changes, mode: str = "local") -> Snaps
         mode=mode,
         tasks=MappingProxyType(by_id),
         views=MappingProxyType(_sorted_views(by_id.values())),
-        dependents=MappingProxyType(_dependents(by_id.values())),
+        dependents=MappingProxyType(dependents_of(by_id.values())),
     )
     return apply(bare, changes)
 
@@ -195,54 +187,11 @@ def apply(old: Snapshot, changes: Changes) -> Snapshot:
     )
 
 
-def rank(
-    messages: Iterable[Message], tasks: Mapping[str, Task], dependents: Mapping[str, frozenset[str]]
-) -> tuple[Question, ...]:
-    """Questions in the order in which answering them helps most."""
-    questions = [
-        Question(m, tasks.get(m.conversation_id), len(unlocked(m.conversation_id, dependents)))
-        for m in messages
-        if m.open
-    ]
-    return tuple(
-        sorted(
-            questions,
-            key=lambda q: (
-                -q.unlocks,
-                q.task.priority if q.task else "P9",
-                q.message.created_at,
-                q.message.id,
-            ),
-        )
-    )
-
-
-def unlocked(task_id: str, dependents: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """Every blocked task that waits, directly or through others, for this one."""
-    found: set[str] = set()
-    front = [task_id]
-    while front:
-        for dependent in dependents.get(front.pop(), ()):
-            if dependent not in found and dependent != task_id:
-                found.add(dependent)
-                front.append(dependent)
-    return frozenset(found)
-
-
 def _sorted_views(tasks: Iterable[Task]) -> dict[Queue, tuple[Task, ...]]:
     lists: dict[Queue, list[Task]] = {}
     for task in tasks:
         lists.setdefault(task.queue, []).append(task)
     return {queue: tuple(sorted(found, key=view_key)) for queue, found in lists.items()}
-
-
-def _dependents(tasks: Iterable[Task]) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = {}
-    for task in tasks:
-        if task.queue is Queue.BLOCKED:
-            for blocker in task.blocked_by:
-                found.setdefault(blocker, set()).add(task.id)
-    return {blocker: frozenset(ids) for blocker, ids in found.items()}
 
 
 def _sorted_agents(agents: tuple[Agent, ...]) -> tuple[Agent, ...]:
@@ -263,7 +212,7 @@ def _move(
         return (
             MappingProxyType(tasks),
             MappingProxyType(_sorted_views(tasks.values())),
-            MappingProxyType(_dependents(tasks.values())),
+            MappingProxyType(dependents_of(tasks.values())),
         )
     return (
         MappingProxyType(tasks),

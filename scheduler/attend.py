@@ -5,21 +5,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from backend.clean import clean
 from backend.clock import Clock, from_ms
-from backend.errors import NotFound, OctopoidError, Refused, StoreBroken, StoreBusy
+from backend.errors import BadInput, NotFound, OctopoidError, Refused, StoreBroken, StoreBusy
 from backend.interface import Backend
-from backend.model import Actor, Message, Queue, Run, RunPatch, RunStatus, SenderType
+from backend.model import (
+    Actor,
+    Event,
+    Message,
+    Queue,
+    Run,
+    RunPatch,
+    RunStatus,
+    SenderType,
+)
 from scheduler.admission.world import slots_of
+from scheduler.dialogue import Dialogue
 from scheduler.fleet import Fleet
 from scheduler.follow import Following, Observed, request_key
+from scheduler.outcome import StopCause
+from scheduler.pipeline.deliverable import KINDS, read_item
 from scheduler.project import Project
-from scheduler.questions import deliver, post_progress, post_request
+from scheduler.purse import Purse, Stop
+from scheduler.questions import post_progress, post_request
+from scheduler.quota import APART, close_provider, retry_end
+from scheduler.reports import REPORTS
 from scheduler.runs.adopt import stop
 from scheduler.runs.control import CannotControl
 from scheduler.runs.outbox import BadOutboxItem, OutboxItem
@@ -31,8 +46,15 @@ DEADLINE = Actor(SenderType.SYSTEM, "deadline")
 ACTIVITY_EVERY = timedelta(seconds=2)
 """How often a run's last activity is written to the store while it is busy."""
 
+LOOK_EVERY_S = 0.1
+LOOK_SOON_S = 0.02
+"""Between two looks at the runs; soon while one of them exchanges messages with us."""
+
 ASLEEP = timedelta(seconds=30)
 """Runs are looked at many times a second; when they were not for so long, the whole machine slept."""
+
+LEAVING_S = 60.0
+"""How long an agent may take to end after its input has; then it is stopped, and its work counts."""
 
 LARGEST_COUNT = 2**53
 SESSION_LIMIT = 200
@@ -57,10 +79,18 @@ class Attendant:
         self._fleet = fleet
         self._clock = clock
         self._wake = wake
+        self._dialogue = Dialogue(backend, self._set_status, wake)
         self._looking = asyncio.Lock()
         self._looked_at: datetime | None = None
+        self._purse = Purse(backend, project, clock)
         self.due: datetime | None = None
         """When a default answer is to be used, or a silent run stopped."""
+
+    @property
+    def look_every_s(self) -> float:
+        """Seconds until the runs should be looked at again."""
+        brisk = any(following.talk.brisk for following in self._fleet.following.values())
+        return LOOK_SOON_S if brisk else LOOK_EVERY_S
 
     async def look(self) -> None:
         """Read what every live run has produced since the last look; one look at a time."""
@@ -92,9 +122,19 @@ class Attendant:
         try:
             for request in observed.requests:
                 await self._handle(following, request)
+            for key, asked in observed.asked.items():
+                await self._dialogue.take(following, key, asked)
+            for key in observed.closed:
+                await self._dialogue.withdraw(following, key)
             if observed.active is not None:
                 await self._progress(following, observed.active, observed.news)
+            await self._watch_use(following, observed.news)
             following.trouble = None
+            if observed.caught_up and not following.caught_up:
+                following.caught_up = True
+                self._wake()
+            if observed.told and following.asked:
+                self._wake()  # an answer may have gone out
         except (OctopoidError, OSError) as error:
             self._trouble(following, error)
             if isinstance(error, StoreBusy | StoreBroken):
@@ -134,6 +174,13 @@ class Attendant:
             following.note("request.opened", request_id=item.id, question=message.body)
             if message.answer is not None and message.delivered_at is None:
                 self._wake()
+        elif item.kind in KINDS.values():
+            await asyncio.to_thread(self._receive, following, item)
+        elif item.kind in REPORTS:
+            draft = REPORTS[item.kind](item.payload)
+            news = following.tell(draft, item.id).news
+            await self._progress(following, from_ms(self._clock.now_ms()), news)
+            await self._watch_use(following, news)
         elif item.kind == "progress":
             text = str(item.payload.get("text", ""))
             await post_progress(self._backend, run, text, item.id)
@@ -141,38 +188,82 @@ class Attendant:
             text = f"request {item.id} has no known kind"
             following.note("log", stream="scheduler", text=text, request_id=item.id)
 
+    def _receive(self, following: Following, item: OutboxItem) -> None:
+        """Tell an agent at once whether its verdict or plan can be used; it counts when the run has ended."""
+        roles = self._project.layout.roles
+        product = next(product for product, kind in KINDS.items() if kind == item.kind)
+        faults: tuple[str, ...] = ()
+        try:
+            read_item(item, product, None, roles)
+        except BadInput as error:
+            faults = error.details or (str(error),)
+        following.run_dir.write_inbox(item.id, {"id": item.id, "usable": not faults, "faults": list(faults)})
+        following.note("log", stream="scheduler", text=f"{item.kind} was received", request_id=item.id)
+
     async def _progress(self, following: Following, at: datetime, news: dict[str, dict[str, Any]]) -> None:
         """Note activity, and what the agent says of its session and its use, in the store."""
         following.last_activity = at
+        if "session.started" in news and following.run.status is RunStatus.STARTING:
+            await self._set_status(following, RunStatus.RUNNING)
         if not news and following.last_activity - following.run.last_activity_at < ACTIVITY_EVERY:
             return
         following.run = await self._backend.update_run(
             following.run.id, run_patch(news, following.last_activity)
         )
 
+    async def _watch_use(self, following: Following, news: dict[str, dict[str, Any]]) -> None:
+        """A provider that refuses one agent gets no new one; an agent that waits for it may go on waiting.
+
+        What a run has used more of is looked at by the next cycle, where a budget is set.
+        """
+        until = following.rate_limited_until if "rate_limit" in news else None
+        if until is None and "retry" in news:
+            until = retry_end(news["retry"], from_ms(self._clock.now_ms()))
+        if until is not None:
+            await self.close_provider(following, until)
+        if "usage" in news and self._purse.watches:
+            self._wake()
+
+    async def close_provider(self, following: Following, until: datetime) -> None:
+        """Start no agent of this kind until then."""
+        now, adapter = from_ms(self._clock.now_ms()), following.run.adapter
+        alike = sum(slot.spec.adapter == adapter for slot in slots_of(self._project.agents))
+        last = until + APART * max(alike - 1, 0)
+        await close_provider(self._backend, self._project.orchestrator_id, adapter, last, now)
+
     async def _set_status(self, following: Following, status: RunStatus) -> None:
         if following.run.status is not status:
             following.run = await self._backend.update_run(following.run.id, RunPatch(status=status))
             self._wake()
+
+    def hear(self, events: Iterable[Event]) -> None:
+        """Notice what people have written to tasks whose agents listen while they work."""
+        self._dialogue.hear(events, self._fleet.following.values())
 
     async def deliver(self) -> None:
         """Bring answers to the runs that wait for them, and use defaults whose time has come."""
         self.due = None
         await self._apply_defaults()
         runs = {run_id: one for run_id, one in self._fleet.following.items() if not one.ended}
+        brought: set[str] = set()
         for message in await self._backend.undelivered(list(runs)):
             assert message.run_id is not None
             following = runs[message.run_id]
+            if message.id in brought:
+                continue
             try:
-                await asyncio.to_thread(deliver, following, message)
+                arrived = await self._dialogue.bring(following, message)
             except (OctopoidError, OSError) as error:
                 self._trouble(following, error)
                 continue
-            await self._backend.mark_delivered(message.id)
-            following.waiting_for.discard(message.id)
-            following.last_activity = from_ms(self._clock.now_ms())
-            if not following.waiting_for and not following.ended:
-                await self._set_status(following, RunStatus.RUNNING)
+            for message_id in arrived:
+                await self._backend.mark_delivered(message_id)
+                following.waiting_for.discard(message_id)
+                brought.add(message_id)
+            if arrived:
+                following.last_activity = from_ms(self._clock.now_ms())
+                await self._dialogue.goes_on(following)
+        await self._dialogue.pass_on(runs)
 
     async def _apply_defaults(self) -> None:
         now = from_ms(self._clock.now_ms())
@@ -196,18 +287,37 @@ class Attendant:
         """Stop runs whose task was taken away, and runs that have been silent for too long."""
         self._notice_sleep()
         now = from_ms(self._clock.now_ms())
+        stops = await self._purse.look([f.run for f in self._fleet.following.values() if not f.ended])
         for following in list(self._fleet.following.values()):
             if following.ended or following.stop_reason is not None:
+                continue
+            if following.finished_at is not None:
+                await self._see_out(following, now)
                 continue
             reason = await self._taken_away(following.run)
             if reason is None and not following.waiting:
                 reason = self._silent(following, now)
+            over = stops.get(following.run.id)
             if reason is not None:
-                await self._stop(following, reason)
+                await self._stop(following, Stop(reason, StopCause.SILENCE))
+            elif over is not None:
+                await self._stop(following, over)
 
-    async def _stop(self, following: Following, reason: str) -> None:
+    async def _see_out(self, following: Following, now: datetime) -> None:
+        """Stop an agent that is done and does not end by itself."""
+        assert following.finished_at is not None
+        due = following.finished_at + timedelta(seconds=LEAVING_S)
+        if due > now:
+            self._note_due(due)
+            return
+        try:
+            await asyncio.to_thread(stop, following.run_dir, "kill")
+        except (OctopoidError, OSError) as error:
+            self._trouble(following, error)
+
+    async def _stop(self, following: Following, why: Stop) -> None:
         """Ask the run to end, with force when it cannot be asked; when neither works, it is tried again."""
-        log.info("run %s is stopped: %s", following.run.id, reason)
+        log.info("run %s is stopped: %s", following.run.id, why.reason)
         try:
             try:
                 await asyncio.to_thread(stop, following.run_dir, "stop")
@@ -216,8 +326,8 @@ class Attendant:
         except (OctopoidError, OSError) as error:
             self._trouble(following, error)
             return
-        following.stop_reason = reason
-        following.note("log", stream="scheduler", text=f"stopped: {reason}")
+        following.stop_reason, following.stop_cause = why.reason, why.cause
+        following.note("log", stream="scheduler", text=why.reason, stop_cause=why.cause)
 
     async def _taken_away(self, run: Run) -> str | None:
         """Why the run may not go on. A lease that merely ran out is no reason: nobody else has the task."""

@@ -6,7 +6,6 @@ Changes go through the backend. What only git knows is read here, off the event 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from backend.clean import clean
 from backend.clock import Clock, SystemClock, from_ms, to_iso
-from backend.errors import BadInput, NotFound, OctopoidError, Refused
+from backend.errors import BadInput, NotFound, Refused
 from backend.ids import check_id, new_id
 from backend.interface import Action, Backend, Transition
 from backend.model import (
@@ -35,27 +34,36 @@ from backend.model import (
     TaskType,
 )
 from backend.planning import find_project
+from backend.ranking import Question
 from backend.sync import SyncMode
 from scheduler.admission.candidate import role_wanted
 from scheduler.admission.explain import explain, with_known
 from scheduler.admission.verdict import Explanation
 from scheduler.admission.world import moment, read_world
-from scheduler.agents.events import AgentEvent, decode
+from scheduler.agents.events import AgentEvent
+from scheduler.answers import RuleWish, give_answer, open_questions
+from scheduler.budget import spent_by, total
 from scheduler.fleet import Fleet
 from scheduler.git import facts
 from scheduler.git.hub import Hub
 from scheduler.git.overlap import clashes
 from scheduler.git.target import pull_command
-from scheduler.notices import Notice, Waiting, config_notices
+from scheduler.notices import Notice, Waiting, alert_notices, config_notices
 from scheduler.pipeline.accept import Acceptor, ready_to_merge
 from scheduler.pipeline.checks import Checks, missing
 from scheduler.pipeline.deliver import waiting_branches
+from scheduler.pipeline.plan import plan_of
+from scheduler.pipeline.review import read_review
 from scheduler.presence import is_live, scheduler_running
 from scheduler.project import Project
+from scheduler.questions import INTERRUPT
+from scheduler.quota import quota_key, windows
 from scheduler.roles import load_role
+from scheduler.runs.pages import Pages, read_event
 from scheduler.runs.rundir import RunDir
 from scheduler.runs.tail import Tail
 from scheduler.status import read_status
+from scheduler.steer import ASK_FIRST, find_run, require_interrupt
 
 MERGE_POLL_S = 0.1
 LIVENESS_EVERY = 30
@@ -188,16 +196,35 @@ class Desk:
         whole = path.resolve()
         return str(whole.relative_to(self.project.repo) if whole.is_relative_to(self.project.repo) else whole)
 
-    async def note(self, task_id: str, text: str) -> Message:
-        """Leave a comment on a task; the next attempt's prompt holds it."""
+    async def note(self, task_id: str, text: str, *, interrupt: bool = False) -> Message:
+        """Leave a comment on a task: for an agent at work that listens, and for the next attempt's prompt.
+
+        Args:
+            interrupt: break off what the agent does now, if it can be, so that it reads this first.
+        """
         task = await self.backend.get_task(task_id)
         if not text.strip():
             raise BadInput("the comment is empty", "write what the agent should know")
+        options = (INTERRUPT,) if interrupt else ()
+        said = clean(text).strip()
         return await self.backend.post_message(
             NewMessage(
-                new_id(), task.id, self.actor, MessageType.STATUS, MessageKind.NOTE, clean(text).strip()
+                new_id(), task.id, self.actor, MessageType.STATUS, MessageKind.NOTE, said, options=options
             )
         )
+
+    async def interrupt(self, name: str, text: str = ASK_FIRST) -> Message:
+        """Break off what the agent of a run does now, and have it go on with `text`.
+
+        Args:
+            name: a run, or a task with one.
+
+        Raises:
+            Refused: the run has ended, or its kind of agent cannot be interrupted.
+        """
+        run = await find_run(self.backend, name)
+        require_interrupt(run)
+        return await self.note(run.task_id, text, interrupt=True)
 
     # Deciding
 
@@ -234,6 +261,8 @@ class Desk:
 
     async def _require_evidence(self, task: Task, override: str | None) -> None:
         if override is not None or task.queue is not Queue.PROVISIONAL or task.head_sha is None:
+            return
+        if plan_of(task) is not None:
             return
         evidence = await self.backend.list_evidence(task.id)
         lacking = missing(self.project.config.checks, evidence, task.head_sha)
@@ -304,20 +333,24 @@ class Desk:
             Transition(task_id, action, self.actor, reason=reason or None, to=to, version=version)
         )
 
-    async def answer(self, message_id: str, text: str) -> Message:
-        """Answer a question."""
-        said = clean(text).strip()
-        if not said:
-            raise BadInput("the answer is empty", "write one")
-        return await self.backend.answer(message_id, said, actor=self.actor)
+    async def answer(self, message_id: str, text: str, *, rule: RuleWish | None = None) -> Message:
+        """Answer a question, every other open one that asks the very same, and with a rule those to come."""
+        return await give_answer(self.backend, self.actor, message_id, text, rule)
+
+    async def questions(self) -> tuple[Question, ...]:
+        """Open questions in the order in which answering them helps most; the same ones are one entry."""
+        return await open_questions(self.backend)
 
     async def pause(self, reason: str | None = None) -> Pause:
         """Close intake: nothing new starts; what runs goes on."""
         return await self.backend.pause(actor=self.actor, reason=reason)
 
     async def resume(self) -> Pause:
-        """Open intake again, also where this machine alone had closed its own."""
-        await self.backend.resume(actor=self.actor, machine=self.project.orchestrator_id)
+        """Open intake again, also this machine's own and to providers that were said to refuse work here."""
+        machine = self.project.orchestrator_id
+        for adapter in windows(await self.backend.list_alerts(), machine):
+            await self.backend.clear_alert(quota_key(machine, adapter))
+        await self.backend.resume(actor=self.actor, machine=machine)
         return await self.backend.resume(actor=self.actor)
 
     # Reading
@@ -345,13 +378,14 @@ class Desk:
             project.layout.root,
             self._clock,
             slot_errors=fleet.slot_errors,
-            quota_until=fleet.quota_until,
             last_start=fleet.last_start,
         )
-        cost = sum(run.cost_usd or 0.0 for run in await self.backend.list_runs(task_id=task.id))
-        said = with_known(explain(world, task, cost), await self.backend.why(task_id))
+        spent = total(map(spent_by, await self.backend.list_runs(task_id=task.id)))
+        review = await read_review(self.backend, project.config, task)
+        explained = explain(world, task, spent, review.standing)
+        said = with_known(explained, await self.backend.why(task_id))
         more = [await self._more(task)]
-        if world.server_away_since is not None and role_wanted(task) is None:
+        if world.server_away_since is not None and role_wanted(task, review.standing) is None:
             more.append(f"so it was when the server went away ({moment(world.server_away_since)})")
         return replace(said, summary="; ".join([said.summary, *(text for text in more if text)]))
 
@@ -423,7 +457,7 @@ class Desk:
         if self._waiting is None and self.project.layout.hub.is_dir():
             self._waiting = Waiting(await self._open_hub(), self.project.repo)
         waiting = () if self._waiting is None else await asyncio.to_thread(self._waiting.look)
-        return (*config_notices(self.project), *waiting)
+        return (*config_notices(self.project), *alert_notices(await self.backend.list_alerts()), *waiting)
 
     async def status(self) -> Json:
         """Everything `octopoid status --json` says."""
@@ -435,6 +469,10 @@ class Desk:
     def events_path(self, run_id: str) -> Path:
         """The run's normalised events, one a line."""
         return self.run_dir(run_id).events_jsonl
+
+    def pages(self, run_id: str) -> Pages:
+        """The run's events from any place on; its methods block briefly."""
+        return Pages(self.events_path(run_id))
 
     async def read_events(self, run_id: str, offset: int = 0) -> tuple[list[AgentEvent], int]:
         """The run's events from a byte offset on, and the offset to go on from."""
@@ -461,15 +499,4 @@ def _diff(hub: Hub, base: str, head: str, branch: str) -> str:
 
 def _read_events(path: Path, offset: int) -> tuple[list[AgentEvent], int]:
     tail = Tail(path, offset)
-    lines = tail.read()
-    return _decode_all([line.data for line in lines]), tail.offset
-
-
-def _decode_all(lines: Sequence[bytes]) -> list[AgentEvent]:
-    events = []
-    for line in lines:
-        try:
-            events.append(decode(line))
-        except OctopoidError as error:
-            events.append(AgentEvent(from_ms(0), "unknown", {"raw": str(error)}, "scheduler", 0))
-    return events
+    return [read_event(line.data) for line in tail.read()], tail.offset

@@ -16,9 +16,11 @@ from scheduler.admission.gates import first_closed, judge
 from scheduler.admission.verdict import Verdict
 from scheduler.admission.world import Slot, World, read_world, slots_of
 from scheduler.agents.interface import AgentUnavailable, Assignment
-from scheduler.agents.registry import adapter_for
+from scheduler.agents.registry import command_for
+from scheduler.budget import Spent, spent_by, total
 from scheduler.commits import Commits
 from scheduler.fleet import Background, Fleet, close_intake
+from scheduler.pipeline.review import REVIEW, Standing, read_review
 from scheduler.project import Project
 from scheduler.roles import load_role
 from scheduler.runs.launch import LaunchFailed
@@ -28,6 +30,9 @@ log = logging.getLogger(__name__)
 
 LOOK_AHEAD = 50
 """Waiting tasks looked at per cycle: more cannot start at once on one machine."""
+
+REFUSED_REST = timedelta(minutes=10)
+"""The same for agents whose program was refused its work: a person has to mend that."""
 
 SLOT_REST = timedelta(seconds=60)
 """A slot whose agent did not start is left alone for so long."""
@@ -91,7 +96,6 @@ class Dispatcher:
             self._project.layout.root,
             self._clock,
             slot_errors=self._fleet.slot_errors,
-            quota_until=self._fleet.quota_until,
             last_start=self._fleet.last_start,
         )
 
@@ -101,11 +105,11 @@ class Dispatcher:
         incoming = await self._backend.list_tasks(
             TaskFilter(queues=frozenset({Queue.INCOMING}), limit=LOOK_AHEAD)
         )
-        found = [(task, role_wanted(task)) for task in (*provisional, *incoming)]
+        found = [(task, role_wanted(task, await self._standing(task))) for task in (*provisional, *incoming)]
         if world.config.mode == "remote":
             found = await asyncio.to_thread(self._workable, found)
         return [
-            Candidate(task, role, await self._cost(task.id, world))
+            Candidate(task, role, await self._spent(task.id, world))
             for task, role in found
             if role is not None
         ]
@@ -122,10 +126,13 @@ class Dispatcher:
                 self._elsewhere.setdefault(role, f"task {task.id} waits: {reason}")
         return here
 
-    async def _cost(self, task_id: str, world: World) -> float:
-        if world.config.budgets.task_usd is None:
-            return 0.0
-        return sum(run.cost_usd or 0.0 for run in await self._backend.list_runs(task_id=task_id))
+    async def _standing(self, task: Task) -> Standing:
+        return (await read_review(self._backend, self._project.config, task)).standing
+
+    async def _spent(self, task_id: str, world: World) -> Spent:
+        if world.config.budgets.task_usd is None and world.config.budgets.task_tokens is None:
+            return Spent()
+        return total(map(spent_by, await self._backend.list_runs(task_id=task_id)))
 
     def _occupied(self, slot: Slot) -> bool:
         return f"start {slot.name}" in self._background or any(
@@ -155,6 +162,8 @@ class Dispatcher:
     def _nothing(self, slot: Slot) -> str:
         role = slot.spec.role
         known = self._fleet.slot_errors.get(slot.name) or self._elsewhere.get(role)
+        if known is None and role == REVIEW and self._project.config.review in ("human", "auto"):
+            return f"agents do not review here: review is {self._project.config.review} in config.yaml"
         return known or f"no task waits for role {role}"
 
     async def _start(self, slot: Slot, candidate: Candidate) -> None:
@@ -177,6 +186,16 @@ class Dispatcher:
         finally:
             self._chosen.pop(slot.name, None)
 
+    def rest(self, slot_name: str, reason: str) -> None:
+        """Leave the slots of one entry alone for a while: its program may not work at all, says `reason`."""
+        slots = slots_of(self._project.agents)
+        names = {slot.spec.name for slot in slots if slot.name == slot_name}
+        until = from_ms(self._clock.now_ms()) + REFUSED_REST
+        for slot in slots:
+            if slot.spec.name in names:
+                self._fleet.slot_errors[slot.name] = reason
+                self._fleet.slot_rests[slot.name] = until
+
     def _check_slots(self) -> None:
         """Know before claiming which slots cannot start; what is right again counts at once."""
         now = from_ms(self._clock.now_ms())
@@ -192,11 +211,9 @@ class Dispatcher:
 
     def _trouble_of(self, slot: Slot) -> str | None:
         """Why the slot's agent cannot be started: its program, or the prompt of its role."""
-        nowhere = self._project.layout.root
         try:
             load_role(slot.spec.role, self._project.layout.roles)
-            adapter = adapter_for(slot.spec.adapter)
-            adapter.command(slot.spec, Assignment("-", nowhere, "-", nowhere, nowhere, None))
+            command_for(slot.spec, Assignment.trial(self._project.layout.root))
         except (AgentUnavailable, BadInput) as error:
             return str(error)
         return None

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from backend.errors import OctopoidError, Refused
 from backend.ids import new_id
 from backend.interface import Action, Backend, Transition
 from backend.model import (
     SYSTEM,
+    Actor,
     MessageKind,
     MessageType,
     NewMessage,
@@ -23,9 +26,10 @@ from backend.model import (
     Queue,
     Run,
     RunEnd,
+    SenderType,
     Task,
+    TaskPatch,
 )
-from scheduler.admission.candidate import RESOLVE
 from scheduler.follow import Following
 from scheduler.git.collect import Collected, collect
 from scheduler.git.conflict import Conflict, finish_conflict
@@ -36,9 +40,14 @@ from scheduler.git.rescue import rescue
 from scheduler.git.workspace import load
 from scheduler.outcome import Decision, Facts, Next, blameless_streak, decide
 from scheduler.pipeline.checks import Checks
+from scheduler.pipeline.deliverable import Deliverable, read_deliverable
+from scheduler.pipeline.plan import METADATA, Plan
+from scheduler.pipeline.review import verdict_evidence
+from scheduler.pipeline.verdict import Verdict
 from scheduler.project import Project
+from scheduler.roles import Product, Role, load_role
 from scheduler.runs.adopt import stop
-from scheduler.runs.rundir import Exit
+from scheduler.runs.rundir import Exit, ExitCause
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +69,9 @@ class Ended:
     exit: Exit | None
     work: Collected | None
     decision: Decision
+    role: Role
+    left: Deliverable | None = None
+    """The verdict or plan it left, when its role is to produce one."""
 
 
 class Finisher:
@@ -80,9 +92,14 @@ class Finisher:
         run = following.run
         task = await self._backend.get_task(run.task_id)
         end = await asyncio.to_thread(_how_it_ended, following)
+        if following.finished_at is not None and end is not None and end.cause is not ExitCause.EXITED:
+            # It was done, and did not go by itself: that is no end from outside.
+            end = replace(end, cause=ExitCause.EXITED, code=0, signal=None)
         work = await asyncio.to_thread(self._collect, run)
-        before = blameless_streak(await self._backend.list_runs(task_id=task.id), run.id)
-        ended = Ended(task, run, end, work, decide(self._facts(following, task, end, work, before)))
+        role = load_role(run.role, self._project.layout.roles)
+        facts = self._facts(following, task, end, work, await self._backend.list_runs(task_id=task.id))
+        left, facts = await asyncio.to_thread(self._look_for, following, task, role, facts)
+        ended = Ended(task, run, end, work, decide(facts), role, left)
         following.note(
             "exited", code=end and end.code, signal=end and end.signal, cause=end.cause if end else "lost"
         )
@@ -92,7 +109,7 @@ class Finisher:
         return outcome
 
     def _facts(
-        self, following: Following, task: Task, end: Exit | None, work: Collected | None, before: int
+        self, following: Following, task: Task, end: Exit | None, work: Collected | None, runs: list[Run]
     ) -> Facts:
         moved_on = task.fence != following.run.fence or task.queue in (Queue.DONE, Queue.CANCELLED)
         return Facts(
@@ -101,13 +118,30 @@ class Finisher:
             signal=end.signal if end else None,
             error=end.error if end else None,
             turn_outcome=following.turn_outcome,
+            turn_reason=following.turn_reason,
+            refused=following.refused,
             rate_limited_until=following.rate_limited_until,
             stop_reason=following.stop_reason,
             taken_away=moved_on,
             has_work=work is not None and work.commits > 0,
             worktree_gone=work is None,
-            blameless_before=before,
+            stop_cause=following.stop_cause,
+            ended_before=_ends_before(following.run, runs, task.attempts_forgiven),
+            blameless_before=blameless_streak(runs, following.run.id),
         )
+
+    def _look_for(
+        self, following: Following, task: Task, role: Role, known: Facts
+    ) -> tuple[Deliverable | None, Facts]:
+        """What the run left of what its role has to produce; the facts say so too. Blocking."""
+        if role.produces is Product.COMMITS:
+            return None, known
+        roles = self._project.layout.roles
+        try:
+            left = read_deliverable(following.run_dir, role.produces, task.head_sha, roles)
+        except OctopoidError as error:
+            return None, replace(known, produces=role.produces, shortfall=error.problem)
+        return left, replace(known, produces=role.produces)
 
     def _collect(self, run: Run) -> Collected | None:
         """Bring the worktree's commits and changes into the hub; None when it cannot be read. Blocking."""
@@ -125,8 +159,14 @@ class Finisher:
         if ended.decision.next is Next.NOTHING:
             await self._backend.end_run(ended.run.id, self._end(ended, _and_where(ended, ended.decision)))
             return ended.decision.outcome
-        if ended.run.role == RESOLVE:
+        if isinstance(ended.left, Verdict) and ended.decision.next is Next.CHECK:
+            return await self._settle_review(ended, ended.left)
+        if ended.role.produces is Product.VERDICT:
+            return await self._end_in_place(ended)
+        if ended.role.in_place:
             return await self._settle_resolve(ended)
+        if ended.role.produces is Product.TASKS:
+            return await self._settle_plan(ended)
         if ended.decision.next is Next.CHECK:
             return await self._settle_checked(ended)
         await self._move(ended, ended.decision)
@@ -144,6 +184,48 @@ class Finisher:
         failed = ", ".join(item.check for item in results.evidence if not item.passed)
         decision = Decision(Outcome.CHECKS_FAILED, Next.CONTINUE, f"checks failed: {failed}")
         await self._move(ended, decision)
+        return decision.outcome
+
+    async def _settle_review(self, ended: Ended, verdict: Verdict) -> Outcome:
+        """A verdict becomes evidence for the commit; a rejection sends the task back with its comments."""
+        known = await self._backend.list_evidence(ended.task.id)
+        at = ended.run.last_activity_at
+        evidence = verdict_evidence(verdict, ended.task, ended.run, at)
+        if all(item.id != evidence.id for item in known):
+            await self._backend.add_evidence(evidence)
+        if verdict.accepts:
+            await self._tell(ended.task, ended.run, verdict.text() or "accepted", "verdict")
+            return await self._end_in_place(ended)
+        wish = Transition(
+            ended.task.id, Action.REJECT, Actor(SenderType.WORKER, ended.run.agent_name),
+            reason=verdict.text(), fence=ended.run.fence, run_id=ended.run.id,
+            run_end=self._end(ended, ended.decision),
+        )  # fmt: skip
+        await self._apply(wish, ended)
+        return ended.decision.outcome
+
+    async def _end_in_place(self, ended: Ended) -> Outcome:
+        """End a lease on a provisional task that changes nothing of it."""
+        decision = ended.decision
+        wish = Transition(
+            ended.task.id, Action.FINISH_IN_PLACE, SYSTEM, reason=decision.reason, fence=ended.run.fence,
+            run_id=ended.run.id, run_end=self._end(ended, decision),
+            systemic=decision.next is Next.GIVE_BACK,
+        )  # fmt: skip
+        await self._apply(wish, ended)
+        return decision.outcome
+
+    async def _settle_plan(self, ended: Ended) -> Outcome:
+        """A plan is kept with its task until a person approves it; its faults go back as feedback."""
+        task, decision = ended.task, ended.decision
+        if isinstance(ended.left, Plan) and decision.next is Next.CHECK:
+            kept = {**task.metadata, METADATA: ended.left.to_json()}
+            await self._backend.edit_task(task.id, TaskPatch(metadata=kept), actor=SYSTEM)
+            await self._tell(task, ended.run, ended.left.text(), "plan")
+        elif decision.outcome is Outcome.EMPTY:
+            await self._tell(task, ended.run, decision.reason, "plan")
+        # There is nothing to merge: what is approved is the plan, on the commit that it was made for.
+        await self._move(ended, decision, ended.run.base_sha if decision.next is Next.CHECK else None)
         return decision.outcome
 
     async def _settle_resolve(self, ended: Ended) -> Outcome:
@@ -186,8 +268,12 @@ class Finisher:
             raise UnresolvedConflict("the checks fail on the resolved work", "have it resolved again")
         return head
 
-    async def _move(self, ended: Ended, decision: Decision) -> None:
-        """Apply a decision to the task, and end the run with it, in one transaction."""
+    async def _move(self, ended: Ended, decision: Decision, head_sha: str | None = None) -> None:
+        """Apply a decision to the task, and end the run with it, in one transaction.
+
+        Args:
+            head_sha: the commit to submit, where it is not what the run has committed.
+        """
         wish = Transition(
             task_id=ended.task.id,
             action=ACTION_OF[decision.next],
@@ -196,7 +282,7 @@ class Finisher:
             fence=ended.run.fence,
             run_id=ended.run.id,
             run_end=self._end(ended, decision),
-            head_sha=ended.work.head_sha if ended.work and ended.work.commits else None,
+            head_sha=head_sha or (ended.work.head_sha if ended.work and ended.work.commits else None),
             systemic=decision.next is Next.GIVE_BACK,
         )
         await self._apply(wish, ended)
@@ -223,18 +309,18 @@ class Finisher:
             summary=None,
         )
 
-    async def _tell(self, task: Task, run: Run, text: str) -> None:
+    async def _tell(self, task: Task, run: Run, text: str, what: str = "checks") -> None:
         """Put feedback where the next attempt's prompt finds it."""
         await self._backend.post_message(
             NewMessage(
                 id=new_id(),
                 conversation_id=task.id,
-                sender=SYSTEM,
+                sender=SYSTEM if what == "checks" else Actor(SenderType.WORKER, run.agent_name),
                 type=MessageType.STATUS,
                 kind=MessageKind.REVIEW,
                 body=text,
                 run_id=run.id,
-                request_id="checks",
+                request_id=f"scheduler:{what}",
             )
         )
 
@@ -258,6 +344,16 @@ def _and_where(ended: Ended, decision: Decision) -> Decision:
         return decision
     ref = attempt_ref(ended.run.task_id, ended.run.attempt)
     return replace(decision, reason=f"{decision.reason}; its work is kept in this machine's hub as {ref}")
+
+
+def _ends_before(run: Run, runs: Sequence[Run], forgiven: int) -> tuple[tuple[Outcome, str], ...]:
+    """How the task's earlier runs in the same role ended, the newest last; what was forgiven is left out."""
+    earlier = takewhile(lambda other: other.id != run.id, runs)
+    return tuple(
+        (other.outcome, other.reason or "")
+        for other in earlier
+        if other.role == run.role and other.outcome is not None and other.attempt > forgiven
+    )
 
 
 def _how_it_ended(following: Following) -> Exit | None:

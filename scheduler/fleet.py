@@ -63,7 +63,6 @@ class Fleet:
     slot_errors: dict[str, str] = field(default_factory=dict)
     slot_rests: dict[str, datetime] = field(default_factory=dict)
     """Until when a slot whose agent did not start is left alone."""
-    quota_until: dict[str, datetime] = field(default_factory=dict)
     idle_reasons: dict[str, str] = field(default_factory=dict)
 
 

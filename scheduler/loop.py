@@ -39,11 +39,12 @@ log = logging.getLogger(__name__)
 SAFETY_TICK_S = 60.0
 """A cycle happens at least so often; everything it does is also woken by events."""
 
-FOLLOW_EVERY_S = 0.1
 DELIVER_EVERY_S = 60.0
 TIDY_EVERY_S = 600.0
 CONFIGURATION_EVERY_S = 2.0
 LEAVE_S = 2.0
+WAKING = frozenset({"task", "message", "scheduler", "alert", "sync"})
+"""Of what an event is, for the scheduler to look at once."""
 REPEAT_AFTER_S = 1.0
 REPEAT_AFTER_AT_MOST_S = 30.0
 """A helper that fails again and again is tried less and less often."""
@@ -120,7 +121,7 @@ class Scheduler:
         self._seq = await backend.last_seq()
         self._helpers = [
             self._helper("watch", lambda: REPEAT_AFTER_S, self._watch),
-            self._helper("follow", lambda: FOLLOW_EVERY_S, self._follow),
+            self._helper("follow", lambda: self._attendant.look_every_s, self._follow),
             self._helper("heartbeat", lambda: project.config.leases.heartbeat_seconds, self._heartbeat),
             self._helper("configuration", lambda: CONFIGURATION_EVERY_S, self._reload),
             self._helper("deliver", lambda: DELIVER_EVERY_S, self._deliverer.deliver),
@@ -234,15 +235,17 @@ class Scheduler:
 
     async def _finish(self, following: Following, key: str) -> None:
         until = following.rate_limited_until
-        if until is not None:
-            # Before its task is given back: no other slot may try the same provider in between.
-            self._fleet.quota_until[following.run.adapter] = until
         try:
+            if until is not None:
+                # Before its task is given back: no other slot may try the same provider in between.
+                await self._attendant.close_provider(following, until)
             await self._finisher.finish(following)
         except Exception as error:
             await self._failed(key, f"run {following.run.id} cannot be settled: {error}")
             return
         self._went_well(key)
+        if following.refused is not None:
+            self._dispatcher.rest(following.run.agent_name, following.refused)
         del self._fleet.following[following.run.id]
 
     async def _merge(self) -> None:
@@ -309,7 +312,8 @@ class Scheduler:
     async def _watch(self) -> None:
         async for batch in self._backend.watch(self._seq):
             self._seq = batch[-1].seq
-            if any(event.entity in ("task", "message", "scheduler", "sync") for event in batch):
+            self._attendant.hear(batch)
+            if any(event.entity in WAKING for event in batch):
                 self._woken.set()
 
     def _helper(

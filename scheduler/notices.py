@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.errors import ConfigError
+from backend.model import Alert
 from backend.sync import SyncMode, SyncState
 from scheduler.admission.world import moment
 from scheduler.git.hub import Hub
@@ -37,6 +38,17 @@ def _broken(error: ConfigError) -> str:
     more = len(error.details)
     others = f" (and {more} more: octopoid validate)" if more else ""
     return f"the configuration was changed and is not used, the last good one is: {error}{others}"
+
+
+def alert_notices(alerts: Iterable[Alert]) -> tuple[Notice, ...]:
+    """Providers that refuse work, and budgets that are spent or nearly so, with when that ends."""
+    return tuple(Notice(_until(alert)) for alert in alerts)
+
+
+def _until(alert: Alert) -> str:
+    if alert.until is None:
+        return alert.reason
+    return f"{alert.reason} (until {alert.until.astimezone():%Y-%m-%d %H:%M})"
 
 
 def job_notices(jobs: Iterable[JobHealth]) -> tuple[Notice, ...]:

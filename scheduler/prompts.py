@@ -8,11 +8,17 @@ from dataclasses import dataclass
 
 from backend.clean import clean
 from backend.config.schema import Config
-from backend.model import Message, MessageKind, MessageType, Task
+from backend.model import Evidence, Message, MessageKind, MessageType, Task
 from scheduler.roles import Role
 
 FEEDBACK_LIMIT = 20_000
 """Characters of feedback in one prompt; the newest is kept."""
+
+DIFF_LIMIT = 60_000
+"""Characters of the change in one prompt; the checkout has it whole."""
+
+EVIDENCE_LIMIT = 2000
+"""Characters of one check's output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +28,18 @@ class WorkSoFar:
     commits: tuple[str, ...] = ()
     diff_stat: str = ""
     conflict: str = ""
+    diff: str = ""
 
 
-def build_prompt(role: Role, task: Task, messages: Sequence[Message], work: WorkSoFar, config: Config) -> str:
-    """Fill the role's template for this task."""
+def build_prompt(
+    role: Role,
+    task: Task,
+    messages: Sequence[Message],
+    work: WorkSoFar,
+    config: Config,
+    evidence: Sequence[Evidence] = (),
+) -> str:
+    """Fill the role's template for this task; `evidence` is that of its newest commit."""
     return role.render(
         {
             "fence": secrets.token_hex(8),
@@ -36,6 +50,9 @@ def build_prompt(role: Role, task: Task, messages: Sequence[Message], work: Work
             "feedback": feedback(messages),
             "commits_so_far": "\n".join(f"- {clean(line, newlines=False)}" for line in work.commits),
             "diff_stat": clean(work.diff_stat),
+            "diff": bounded(clean(work.diff), DIFF_LIMIT),
+            "evidence": "\n".join(_evidence(item) for item in evidence),
+            "head_sha": task.head_sha or "",
             "conflict_paths": clean(work.conflict),
             "checks": "\n".join(f"- `{check.command}`" for check in config.checks),
         }
@@ -54,3 +71,17 @@ def feedback(messages: Sequence[Message]) -> str:
             parts.append(f"{heading} by {message.sender.id}: {message.body}")
     text = clean("\n\n".join(parts))
     return text if len(text) <= FEEDBACK_LIMIT else "(older feedback left out)\n" + text[-FEEDBACK_LIMIT:]
+
+
+def bounded(text: str, limit: int) -> str:
+    """The beginning of a text, and how much of it is left out."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}\n(the rest is left out: {len(text) - limit} characters)"
+
+
+def _evidence(item: Evidence) -> str:
+    word = "passed" if item.passed else f"did not pass ({item.exit_code})"
+    tail = item.output_tail.strip()[-EVIDENCE_LIMIT:]
+    said = "".join(f"\n    {line}" for line in tail.splitlines())
+    return f"- {clean(item.check, newlines=False)} {word}: `{clean(item.command, newlines=False)}`{said}"

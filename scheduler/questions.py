@@ -10,8 +10,13 @@ from backend.clean import clean
 from backend.ids import new_id
 from backend.interface import Backend
 from backend.model import Actor, Message, MessageKind, MessageType, NewMessage, Run, SenderType
+from scheduler.agents.interface import Request as TalkRequest
+from scheduler.agents.interface import RequestKind
 from scheduler.follow import Following
 from scheduler.runs.outbox import OutboxItem
+
+INTERRUPT = "interrupt"
+"""The option of a note that breaks off the agent's turn."""
 
 TEXT_LIMIT = 16_000
 OPTION_LIMIT = 200
@@ -69,6 +74,38 @@ async def post_request(backend: Backend, run: Run, item: OutboxItem, now: dateti
             default_answer=request.default,
         )
     )
+
+
+async def post_asks(backend: Backend, run: Run, key: str, request: TalkRequest) -> tuple[Message, ...]:
+    """Store what an agent waits for by its own protocol: one message for each of its questions.
+
+    The same request again gives the same messages.
+    """
+    permission = request.kind in (RequestKind.PERMISSION, RequestKind.PLAN)
+    return tuple(
+        [
+            await backend.post_message(
+                NewMessage(
+                    id=new_id(),
+                    conversation_id=run.task_id,
+                    sender=Actor(SenderType.WORKER, run.agent_name),
+                    type=MessageType.REQUEST,
+                    kind=MessageKind.PERMISSION if permission else MessageKind.QUESTION,
+                    body=clean(ask.text)[:TEXT_LIMIT].strip() or "(an empty question)",
+                    options=tuple(clean(option, newlines=False)[:OPTION_LIMIT] for option in ask.options),
+                    run_id=run.id,
+                    request_id=f"{key}.{number}",
+                )
+            )
+            for number, ask in enumerate(request.asks)
+        ]
+    )
+
+
+def asked_by_talk(message: Message) -> str | None:
+    """The key of the request that this message was made of; None when it came another way."""
+    name = message.request_id or ""
+    return name.rpartition(".")[0] if name.startswith("talk:") else None
 
 
 async def post_progress(backend: Backend, run: Run, text: str, request_id: str) -> Message:

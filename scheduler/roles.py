@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from backend.config.shipped import shipped
@@ -23,7 +24,7 @@ SECTION = re.compile(r"\{\{#(\w+)\}\}\n?(.*?)\{\{/\1\}\}\n?", re.DOTALL)
 VALUES = frozenset(
     {
         "fence", "task_id", "task_title", "task_body", "base_branch", "feedback", "commits_so_far",
-        "diff_stat", "conflict_paths", "checks",
+        "diff_stat", "diff", "conflict_paths", "checks", "evidence", "head_sha",
     }
 )  # fmt: skip
 """What a prompt may name."""
@@ -31,12 +32,20 @@ VALUES = frozenset(
 HEADER = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
 
 
+class Product(StrEnum):
+    """What a run of a role has to leave behind."""
+
+    COMMITS = "commits"
+    VERDICT = "verdict"  # on the work of a provisional task
+    TASKS = "tasks"  # into which its own task is split
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """One role. `in_place` roles lease a provisional task and leave it provisional."""
 
     name: str
-    produces: str
+    produces: Product
     in_place: bool
     template: str
 
@@ -78,7 +87,20 @@ def load_role(name: str, overrides: Path) -> Role:
     if not isinstance(properties, dict) or "produces" not in properties:
         raise ConfigError(f"{path}: the frontmatter has no `produces`", "say `produces: commits`")
     _check_template(path, match[2])
-    return Role(name, str(properties["produces"]), bool(properties.get("in_place", False)), match[2])
+    in_place = properties.get("in_place", False) is True
+    return Role(name, _product(path, properties["produces"], in_place), in_place, match[2])
+
+
+def _product(path: Path, said: object, in_place: bool) -> Product:
+    if not isinstance(said, str) or said not in frozenset(Product):
+        raise ConfigError(f"{path}: a role cannot produce {said!r}", f"say one of {', '.join(Product)}")
+    product = Product(said)
+    if (product is Product.VERDICT and not in_place) or (product is Product.TASKS and in_place):
+        raise ConfigError(
+            f"{path}: a role that produces {product} cannot have in_place: {str(in_place).lower()}",
+            "a verdict is given on finished work, in place; tasks come from a task of their own",
+        )
+    return product
 
 
 def _check_template(path: Path, template: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,12 +24,14 @@ from backend.model import (
     RunEnd,
     RunPatch,
     RunStatus,
+    SenderType,
     Task,
 )
 from scheduler.admission.candidate import RESOLVE, Candidate
 from scheduler.admission.world import Slot
 from scheduler.agents.interface import Adapter, Assignment
-from scheduler.agents.registry import adapter_for
+from scheduler.agents.registry import adapter_for, command_for
+from scheduler.agents.usage import NOTHING_USED, Usage
 from scheduler.environment import base_environment
 from scheduler.fleet import Fleet, give_back
 from scheduler.follow import Following
@@ -39,7 +42,7 @@ from scheduler.git.hub import Hub
 from scheduler.git.target import sync_target
 from scheduler.git.workspace import Identity, Workspace, create
 from scheduler.project import Project
-from scheduler.prompts import WorkSoFar, build_prompt
+from scheduler.prompts import DIFF_LIMIT, WorkSoFar, build_prompt
 from scheduler.roles import load_role
 from scheduler.runs.adopt import stop
 from scheduler.runs.launch import launch
@@ -49,6 +52,20 @@ log = logging.getLogger(__name__)
 
 SPOOL_CAP = 256 << 20
 """Bytes of output kept of one run; what comes after is counted and dropped."""
+
+RESUMED = frozenset(
+    {
+        Outcome.OUT_OF_TURNS,
+        Outcome.CHECKS_FAILED,
+        Outcome.SUBMITTED,
+        Outcome.TIMED_OUT,
+        Outcome.STOPPED,
+        Outcome.LOST,
+        Outcome.RATE_LIMITED,
+        Outcome.SYSTEM_FAILED,
+    }
+)
+"""Ends after which the next run goes on with the session of the one before."""
 
 AGENT_EMAIL = "octopoid@localhost"
 FIX = "fix"
@@ -161,17 +178,38 @@ class Starter:
         beginning, workspace = await asyncio.to_thread(self._prepare, task, run)
         role_name = FIX if _repairs(task, runs) else run.role
         role = load_role(role_name, self._project.layout.roles)
-        prompt = build_prompt(role, task, messages, beginning.work, self._project.config)
-        run_dir = await asyncio.to_thread(
-            self._write, spec, adapter, task, run, workspace, prompt, _attempt_in_role(run, runs)
+        evidence = [
+            item for item in await self._backend.list_evidence(task.id) if item.commit_sha == task.head_sha
+        ]
+        prompt = build_prompt(role, task, messages, beginning.work, self._project.config, evidence)
+        run_dir = await asyncio.to_thread(RunDir.create, self._project.layout.runs, run.id)
+        assignment = self._assignment(task, run, runs, workspace, run_dir)
+        told = [message.id for message in messages if message.sender.type is SenderType.HUMAN]
+        await asyncio.to_thread(
+            self._write, spec, assignment, task, run, workspace, prompt, _attempt_in_role(run, runs), told
         )
         await self._backend.update_run(run.id, RunPatch(base_sha=beginning.base_sha, branch=workspace.branch))
         begun = await asyncio.to_thread(launch, run_dir)
         now = from_ms(self._clock.now_ms())
-        started = await self._backend.update_run(
-            run.id, RunPatch(status=RunStatus.RUNNING, last_activity_at=now)
+        status = None if adapter.two_way else RunStatus.RUNNING  # else when it says that it is ready
+        started = await self._backend.update_run(run.id, RunPatch(status=status, last_activity_at=now))
+        return await asyncio.to_thread(Following, started, run_dir, adapter, self._clock, now, pid=begun.pid)
+
+    def _assignment(
+        self, task: Task, run: Run, runs: list[Run], workspace: Workspace, run_dir: RunDir
+    ) -> Assignment:
+        """What the adapter needs to know, with the session to go on with, if there is one."""
+        earlier = resumable(run, runs)
+        return Assignment(
+            run_id=run.id,
+            run_dir=run_dir.path,
+            task_id=task.id,
+            worktree=workspace.path,
+            prompt_file=run_dir.prompt_md,
+            state_dir=self._project.layout.homes / task.id / run.role,
+            resume_session=earlier.session_id if earlier else None,
+            used=_used_by_session(earlier, runs),
         )
-        return Following(started, run_dir, adapter, self._clock, now, pid=begun.pid)
 
     def _prepare(self, task: Task, run: Run) -> tuple[Beginning, Workspace]:
         """Make the worktree. Blocking."""
@@ -203,25 +241,29 @@ class Starter:
         fork = facts.merge_base(self._hub, base, task.head_sha) or base
         commits = facts.commits_between(self._hub, fork, task.head_sha)
         stat = facts.diff_stat(self._hub, fork, task.head_sha)
+        patch = facts.diff(self._hub, fork, task.head_sha, cap=DIFF_LIMIT * 2).patch
         return WorkSoFar(
             commits=tuple(f"{commit.sha[:10]} {commit.subject}" for commit in commits),
+            diff=patch.decode("utf-8", "replace"),
             diff_stat=f"{stat.files} files changed, {stat.added} lines added, {stat.removed} removed",
         )
 
     def _write(
         self,
         spec: AgentSpec,
-        adapter: Adapter,
+        assignment: Assignment,
         task: Task,
         run: Run,
         workspace: Workspace,
         prompt: str,
         attempt_in_role: int,
-    ) -> RunDir:
+        told: list[str],
+    ) -> None:
         """Lay out the run directory. Blocking."""
-        run_dir = RunDir.create(self._project.layout.runs, run.id)
-        assignment = Assignment(run.id, run_dir.path, task.id, workspace.path, run_dir.prompt_md, None)
-        command = adapter.command(spec, assignment)
+        run_dir = RunDir(assignment.run_dir)
+        command = command_for(spec, assignment)
+        for folder in command.folders:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         marks = {
             "OCTOPOID_DIR": str(self._project.layout.root),
             "OCTOPOID_RUN_DIR": str(run_dir.path),
@@ -229,7 +271,7 @@ class Starter:
             "OCTOPOID_PROMPT_FILE": str(run_dir.prompt_md),
             "OCTOPOID_WORKTREE": str(workspace.path),
         }
-        env = base_environment(run_dir.path / "home", self._bin_dir, {**command.env, **spec.env, **marks})
+        env = base_environment(run_dir.path / "home", self._bin_dir, {**command.env, **marks})
         description = {
             "id": task.id,
             "title": task.title,
@@ -240,10 +282,11 @@ class Starter:
             "base_branch": task.base_branch,
             "base_sha": workspace.base_sha,
             "worktree": str(workspace.path),
+            "head_sha": task.head_sha,
         }
         if "demo" in task.metadata:
             description["script"] = task.metadata["demo"]
-        run_dir.write_inputs(description, prompt, env)
+        run_dir.write_inputs(description, prompt, env, {"setup": command.setup, "told": told})
         run_dir.write_spec(
             command.argv,
             cwd=workspace.path,
@@ -252,13 +295,39 @@ class Starter:
             wall_clock_s=spec.timeout,
             spool_cap_bytes=SPOOL_CAP,
         )
-        return run_dir
 
 
 def _repairs(task: Task, runs: list[Run]) -> bool:
     """Whether the task's last finished run stopped at the checks."""
     ended = [run for run in runs if run.outcome is not None]
     return bool(ended) and ended[-1].outcome is Outcome.CHECKS_FAILED and task.queue is Queue.CLAIMED
+
+
+def resumable(run: Run, runs: Sequence[Run]) -> Run | None:
+    """The run before this one in its role, if the same program can go on with its session here.
+
+    A program that ended badly by itself is begun anew: its session may be what is wrong.
+    """
+    before = [other for other in runs if other.role == run.role and other.id != run.id]
+    last = before[-1] if before else None
+    if last is None or last.session_id is None:
+        return None
+    same = (last.adapter, last.orchestrator_id) == (run.adapter, run.orchestrator_id)
+    killed = last.outcome is Outcome.CRASHED and last.exit_code is None
+    return last if same and (killed or last.outcome in RESUMED) else None
+
+
+def _used_by_session(last: Run | None, runs: Sequence[Run]) -> Usage:
+    """What a session has used: programs tell its totals, without what they could not save when killed."""
+    if last is None:
+        return NOTHING_USED
+    parts = [
+        Usage(run.tokens_input, run.tokens_output, run.tokens_cache_read, run.tokens_cache_write,
+              run.cost_usd or 0.0)
+        for run in runs
+        if run.session_id == last.session_id and run.exit_code is not None
+    ]  # fmt: skip
+    return sum(parts, NOTHING_USED)
 
 
 def _attempt_in_role(run: Run, runs: list[Run]) -> int:

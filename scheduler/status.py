@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from backend.clock import Clock, from_ms, to_iso
+from backend.clock import Clock, day_of, from_ms, to_iso
 from backend.interface import Backend
 from backend.model import Agent, AgentStatus, Json, Orchestrator, Queue, TaskFilter
 from backend.sync import SyncMode
@@ -29,7 +29,7 @@ async def read_status(backend: Backend, project: Project, clock: Clock) -> Json:
     sync = await backend.sync_state()
     unknown = orchestrators.keys() - live - {project.orchestrator_id}
     pause = await backend.get_pause(machine=project.orchestrator_id)
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight, _ = day_of(now)
     return {
         "mode": project.config.mode,
         "queues": {queue.value: counts.get(queue, 0) for queue in Queue},

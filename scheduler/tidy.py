@@ -10,10 +10,12 @@ from pathlib import Path
 from backend.clock import Clock, from_ms
 from backend.errors import NotFound, OctopoidError
 from backend.interface import Backend
+from backend.model import OPEN_QUEUES
 from scheduler.git.bin import purge, remove
 from scheduler.git.hub import Hub
 from scheduler.git.rescue import rescue
-from scheduler.git.workspace import MARKERS, Workspace, load
+from scheduler.git.workspace import MARKERS, Workspace, delete_tree, load
+from scheduler.old_runs import clear_old_runs
 from scheduler.project import Project
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,27 @@ class Tidier:
             if await self._expendable(workspace):
                 await asyncio.to_thread(self._remove, workspace)
         await asyncio.to_thread(purge, root, BIN_RETENTION)
+        await self._tidy_homes()
+        await clear_old_runs(
+            self._backend,
+            self._project.layout.runs,
+            from_ms(self._clock.now_ms()),
+            keep=timedelta(days=self._project.config.retention.runs_days),
+            keep_in_bin=BIN_RETENTION,
+        )
+
+    async def _tidy_homes(self) -> None:
+        """Remove what agent programs remember of tasks that are over, after the same time."""
+        keep = timedelta(hours=self._project.config.retention.worktrees_hours)
+        now = from_ms(self._clock.now_ms())
+        homes = self._project.layout.homes
+        for home in await asyncio.to_thread(lambda: list(homes.iterdir()) if homes.is_dir() else []):
+            try:
+                task = await self._backend.get_task(home.name)
+            except NotFound:
+                continue
+            if task.queue not in OPEN_QUEUES and now - task.updated_at > keep:
+                await asyncio.to_thread(delete_tree, home)
 
     async def _expendable(self, workspace: Workspace) -> bool:
         """Whether the run that used it ended longer ago than the retention time."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from backend.clean import clean_line
 from backend.config.locate import Layout
+from backend.config.schema import AgentSpec
 from backend.config.textfile import UnreadableFile, read_text
 from backend.errors import Refused, StoreBroken
 from scheduler.git.errors import NotARepository
@@ -68,8 +69,7 @@ def what_runs(project: Project) -> list[str]:
     """What the configuration makes this machine do, one line each, fit to be shown."""
     config = project.config
     lines = [
-        f"agent {spec.name}: {spec.adapter} {shlex.join((*spec.command, *spec.args))}".rstrip()
-        for spec in project.agents
+        f"agent {spec.name}: {spec.adapter} {shlex.join(_words(spec))}".rstrip() for spec in project.agents
     ]
     lines += [f"check {check.name}: {check.command}" for check in config.checks]
     if config.mode == "remote":
@@ -77,6 +77,10 @@ def what_runs(project: Project) -> list[str]:
     if config.repo.path is not None:
         lines.append(f"repository: {project.repo}")
     return [clean_line(line, LONGEST) for line in lines]
+
+
+def _words(spec: AgentSpec) -> tuple[str, ...]:
+    return (*([spec.program] if spec.program is not None else []), *spec.command, *spec.args)
 
 
 def _is_tracked(layout: Layout) -> bool:

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests" / "screens"))
 
 from app_pilot import SMALL, WIDE, Driven, driving  # noqa: E402
-from fixed_desk import FixedDesk, ago, empty, fleet  # noqa: E402
+from fixed_desk import FixedDesk, ago, empty, fleet, recorded  # noqa: E402
 
 from backend.sync import Conflict, SyncMode, SyncState  # noqa: E402
 from octopoid_tui.screens.dialogs.help import Help  # noqa: E402
@@ -52,9 +52,16 @@ async def task(driven: Driven) -> None:
 
 
 async def transcript(driven: Driven) -> None:
+    """Searched for a line: in the error that it causes, and in the permission to write it."""
     await task(driven)
     await driven.press("tab", "tab")
-    await driven.until(lambda: "ended with exit status 0" in driven.text())
+    await driven.until(lambda: "turn completed" in driven.text())
+    await driven.press("slash")
+    await driven.type("while self._size")
+    await driven.press("enter")
+    await driven.until(lambda: "NameError: name 'LIMIT'" in driven.text())
+    await driven.press("N")
+    await driven.until(lambda: "+        self._size += len(value)" in driven.text())
 
 
 async def new_task(driven: Driven) -> None:
@@ -97,6 +104,7 @@ class Shot:
     desk: Callable[[], FixedDesk] = fleet
     prepare: Callable[[Driven], Awaitable[None]] = nothing
     theme: str = "dark"
+    mode: str = "local"
 
 
 SHOTS = (
@@ -108,11 +116,11 @@ SHOTS = (
     Shot("review", WIDE, prepare=review),
     Shot("review-80x24", SMALL, prepare=review),
     Shot("task", MIDDLE, prepare=task),
-    Shot("transcript", MIDDLE, prepare=transcript),
+    Shot("transcript", MIDDLE, desk=recorded, prepare=transcript),
     Shot("new-task", MIDDLE, prepare=new_task),
     Shot("help", MIDDLE, prepare=show_help),
-    Shot("conflict", MIDDLE, desk=without_server, prepare=conflict),
-    Shot("conflict-80x24", SMALL, desk=without_server, prepare=conflict),
+    Shot("conflict", MIDDLE, desk=without_server, prepare=conflict, mode="remote"),
+    Shot("conflict-80x24", SMALL, desk=without_server, prepare=conflict, mode="remote"),
     Shot("empty", MIDDLE, desk=empty),
 )
 
@@ -133,7 +141,7 @@ def reading(driven: Driven) -> bool:
 
 async def draw(shot: Shot) -> str:
     """One picture, as it is written to its file."""
-    async with driving(shot.desk(), shot.size, theme=shot.theme) as driven:
+    async with driving(shot.desk(), shot.size, theme=shot.theme, mode=shot.mode) as driven:
         await shot.prepare(driven)
         await driven.until(lambda: not reading(driven))
         await driven.pilot.pause(0.2)

@@ -88,8 +88,14 @@ class Work:
 
 
 @asynccontextmanager
-async def at_work(repo: Path, *, start: bool = True, clock: Clock | None = None) -> AsyncIterator[Work]:
-    """Own the project's store and start its scheduler; both are closed at the end, agents live on."""
+async def at_work(
+    repo: Path, *, start: bool = True, clock: Clock | None = None, serve: bool = False
+) -> AsyncIterator[Work]:
+    """Own the project's store and start its scheduler; both are closed at the end, agents live on.
+
+    Args:
+        serve: let other processes in, as `octopoid run` does.
+    """
     project = Project.open(repo)
     layout = project.layout
     async with await open_backend(
@@ -97,6 +103,7 @@ async def at_work(repo: Path, *, start: bool = True, clock: Clock | None = None)
         layout.owner_lock,
         layout.socket(),
         what="run",
+        serve=serve,
         limits=project.limits,
         clock=clock or SystemClock(),
     ) as opened:

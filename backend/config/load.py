@@ -162,9 +162,9 @@ def _warnings(
     if config.mode == "local" and config.server.enabled:
         line = config_file.binder.lines["server.enabled"]
         found.append(f"{config_file.binder.file}:{line}: server.enabled has no effect in mode local")
-    if config.review in ("agent", "both"):
+    if config.review in ("agent", "both") and all(spec.role != "review" for spec in agents):
         line = config_file.binder.lines["review"]
-        said = f"review is {config.review}, but no agent reviews in this version: a person must accept"
+        said = f"review is {config.review}, but no agent here has role review: add one to agents.yaml"
         found.append(f"{config_file.binder.file}:{line}: {said}")
     for file in (config_file, agents_file):
         found += _without_effect(file.binder)

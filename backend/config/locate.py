@@ -93,6 +93,11 @@ class Layout:
         return self.root / "worktrees"
 
     @property
+    def homes(self) -> Path:
+        """What agent programs remember of a task from run to run: a folder per task and role."""
+        return self.root / "homes"
+
+    @property
     def hub(self) -> Path:
         return self.root / "hub.git"
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from backend.config.bind import Binder
 from backend.config.branch import check_branch
-from backend.config.schema import NOT_YET, AgentSpec, Config
+from backend.config.schema import NOT_YET, REVIEW_CHECK, AgentSpec, Config
 from backend.errors import BadInput
 from backend.ids import check_id
 
@@ -36,7 +36,15 @@ def check_config(config: Config, binder: Binder) -> None:
             f"is more than half of leases.seconds ({config.leases.seconds})",
             "a single late heartbeat would lose the lease",
         )
+    for number, one in enumerate(config.checks):
+        if one.name == REVIEW_CHECK:
+            said = f"is called {REVIEW_CHECK}, as agents' verdicts are"
+            binder.note(f"checks[{number}]", said, "rename it")
     _unique(binder, ((f"checks[{number}]", check.name) for number, check in enumerate(config.checks)))
+
+
+COMMANDED = ("acp", "command")
+"""Adapters of any program, which `command` names."""
 
 
 def check_agents(agents: tuple[AgentSpec, ...], binder: Binder) -> None:
@@ -46,10 +54,12 @@ def check_agents(agents: tuple[AgentSpec, ...], binder: Binder) -> None:
         _name(binder, f"{key}.name", spec.name, check_id)
         _name(binder, f"{key}.role", spec.role, check_id)
         _word(binder, f"{key}.isolation", spec.isolation)
-        if spec.adapter == "command" and not "".join(spec.command[:1]):
-            binder.note(key, f"({spec.name}) has adapter command but no command", "add `command: [program]`")
-        if spec.adapter != "command" and spec.command:
-            binder.note(f"{key}.command", f"is only for adapter command, not {spec.adapter}", "use `program`")
+        if spec.adapter in COMMANDED and not "".join(spec.command[:1]):
+            said = f"({spec.name}) has adapter {spec.adapter} but no command"
+            binder.note(key, said, "add `command: [program]`")
+        if spec.adapter not in COMMANDED and spec.command:
+            said = f"is only for adapters {' and '.join(COMMANDED)}, not {spec.adapter}"
+            binder.note(f"{key}.command", said, "use `program`")
         for variable in spec.env:
             if not _VARIABLE.fullmatch(variable):
                 binder.note(f"{key}.env", f"has {variable[:40]!r}, which is no name of a variable")

@@ -70,6 +70,10 @@ class Check(Section, frozen=True):
         return cls(name=" ".join(text.split())[:80], command=text)
 
 
+REVIEW_CHECK = "agent review"
+"""What the evidence of a reviewing agent's verdict is called; no check may have this name."""
+
+
 class Limits(Section, frozen=True):
     incoming: Annotated[Count | None, doc("Tasks that may wait in `incoming`; no limit when absent.")] = None
     provisional: Annotated[
@@ -85,8 +89,16 @@ class Limits(Section, frozen=True):
 
 class Budgets(Section, frozen=True):
     task_usd: Annotated[Dollars | None, doc("Most a task may cost, in US dollars.")] = None
-    day_usd: Annotated[Dollars | None, doc("Most a day (UTC) may cost, in US dollars.")] = None
-    project_usd: Annotated[Dollars | None, doc("Most a project may cost, in US dollars.")] = None
+    day_usd: Annotated[
+        Dollars | None, doc("Most a day may cost, in US dollars; it begins at this machine's midnight.")
+    ] = None
+    project_usd: Annotated[Dollars | None, doc("Most a project may cost in all, in US dollars.")] = None
+    task_tokens: Annotated[Count | None, doc("Most tokens a task may use, in and out.")] = None
+    day_tokens: Annotated[Count | None, doc("Most tokens a day may use, in and out.")] = None
+    project_tokens: Annotated[Count | None, doc("Most tokens a project may use in all, in and out.")] = None
+    warn_percent: Annotated[
+        int, doc("Part of any budget at which a warning is given, in percent.", ge=1, le=100)
+    ] = 80
 
 
 class Leases(Section, frozen=True):
@@ -144,6 +156,15 @@ class Config(Section, frozen=True):
     theme: Annotated[str | None, doc("Name of the screen's theme; the built-in one when absent.")] = None
 
 
+class Price(Section, frozen=True):
+    """What a model's tokens cost: US dollars per million. Costs made of it are estimates."""
+
+    input: Annotated[float, doc("Tokens that come from no cache.", ge=0)]
+    output: Annotated[float, doc("Tokens that the model writes.", ge=0)]
+    cache_read: Annotated[float, doc("Tokens that are read from the cache.", ge=0)]
+    cache_write: Annotated[float, doc("Tokens that are written to the cache.", ge=0)]
+
+
 class AgentSpec(Section, frozen=True):
     """One entry of agents.yaml: a blueprint for one or more agents."""
 
@@ -158,16 +179,20 @@ class AgentSpec(Section, frozen=True):
     max_turns: Annotated[Count | None, doc("Turns a run may take; no limit of ours when absent.")] = None
     adapter: Annotated[
         Literal["claude", "codex", "acp", "anthropic", "command", "demo"],
-        doc("Kind of agent program; command and demo are available in this version."),
+        doc("Kind of agent program: see docs/agents.md."),
     ] = "claude"
     program: Annotated[str | None, doc("Path of the agent program; found on PATH when absent.")] = None
     command: Annotated[
-        tuple[str, ...], doc("Program and arguments, for `adapter: command`; no shell is involved.")
+        tuple[str, ...], doc("Program and arguments, for `adapter: command` and `acp`; no shell is involved.")
     ] = ()
     args: Annotated[tuple[str, ...], doc("Further arguments for the agent program.")] = ()
     env: Annotated[
         dict[str, str], doc("Variables given to the agent beyond the short list it gets anyway.")
     ] = msgspec.field(default_factory=dict)
+    pass_env: Annotated[
+        tuple[str, ...],
+        doc("Names of variables of your own environment that the agent is given, such as ANTHROPIC_API_KEY."),
+    ] = ()
     permissions: Annotated[
         Literal["ask", "accept-edits"] | tuple[str, ...],
         doc("Ask for every tool, accept edits, or a list of the tools that are allowed."),
@@ -182,6 +207,14 @@ class AgentSpec(Section, frozen=True):
         int, duration("Longest time without output, in seconds or like 30m; waiting for a person is free.")
     ] = 1800
     budget_usd: Annotated[Dollars | None, doc("Most one run may cost, in US dollars.")] = None
+    budget_tokens: Annotated[Count | None, doc("Most tokens one run may use, in and out.")] = None
+    day_usd: Annotated[
+        Dollars | None, doc("Most this agent, all instances together, may cost a day, in US dollars.")
+    ] = None
+    price: Annotated[
+        Price | None,
+        doc("Prices of its model in US dollars per million tokens, where the program tells no cost itself."),
+    ] = None
     paused: Annotated[bool, doc("Start nothing new with this agent.")] = False
 
     def __repr__(self) -> str:
@@ -201,6 +234,6 @@ NOT_YET: dict[str, frozenset[str]] = {
 """Words of the schema that this version cannot do; using one is an error, not a silent something else."""
 
 NO_EFFECT_YET = (
-    "budgets.project_usd", "agents[].budget_usd", "retention.runs_days", "notify.desktop",
+    "notify.desktop",
 )  # fmt: skip
 """Keys of the schema that nothing reads in this version; setting one is a warning, not silence."""

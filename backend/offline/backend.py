@@ -19,6 +19,7 @@ from backend.lifecycle import Limits
 from backend.model import (
     Actor,
     Agent,
+    Alert,
     Claim,
     ClaimRequest,
     Evidence,
@@ -26,10 +27,12 @@ from backend.model import (
     Message,
     NewMachine,
     NewMessage,
+    NewRule,
     NewTask,
     Orchestrator,
     Pause,
     Renewal,
+    Rule,
     Run,
     RunEnd,
     RunPatch,
@@ -51,8 +54,8 @@ from backend.sync import Choice
 T = TypeVar("T")
 ANSWER_S = 10.0
 PATIENCE_S = 2.0
-LAST_S = 2.0
-"""How long a first synchronisation that has begun is waited for when the backend is closed."""
+LAST_S = 5.0
+"""How long a synchronisation that has begun is waited for when the backend is closed."""
 
 
 class OfflineBackend(Reading):
@@ -112,7 +115,7 @@ class OfflineBackend(Reading):
     async def _finish_first(self) -> None:
         """A command that is over at once should leave a cache that can be used without the server."""
         standing = await self._cache.read(lambda service: service.standing())
-        if not self._sync.online or standing.cursor is not None:
+        if not self._sync.online or (standing.cursor is not None and not self._sync.is_reading):
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_S):
@@ -192,6 +195,14 @@ class OfflineBackend(Reading):
             f"{wish.action} of task {wish.task_id}", lambda server: server.transition(wish)
         )
 
+    async def split_task(
+        self, task_id: str, parts: Sequence[NewTask], *, actor: Actor, version: int | None = None
+    ) -> Task:
+        return await self._ask(
+            f"splitting task {task_id}",
+            lambda server: server.split_task(task_id, parts, actor=actor, version=version),
+        )
+
     # Leases
 
     async def claim(self, wish: ClaimRequest) -> Claim | None:
@@ -261,6 +272,16 @@ class OfflineBackend(Reading):
         return await self._ask(
             f"the end of session {session_id}",
             lambda server: server.end_session(session_id, reason, actor=actor),
+        )
+
+    # Rules
+
+    async def create_rule(self, new: NewRule, *, actor: Actor) -> Rule:
+        return await self._ask("a new rule", lambda server: server.create_rule(new, actor=actor))
+
+    async def revoke_rule(self, rule_id: str, *, actor: Actor) -> Rule:
+        return await self._ask(
+            f"the end of rule {rule_id}", lambda server: server.revoke_rule(rule_id, actor=actor)
         )
 
     # Machines and their agents: what holds at the moment is said again when the server is back
@@ -365,6 +386,14 @@ class OfflineBackend(Reading):
 
     async def resume(self, *, actor: Actor, machine: str | None = None) -> Pause:
         return await self._ask("resuming", lambda server: server.resume(actor=actor, machine=machine))
+
+    async def raise_alert(self, key: str, reason: str, *, until: datetime | None) -> Alert:
+        """While the server is away it holds here, and is said to the server when it is back."""
+        return await self._read(lambda backend: backend.raise_alert(key, reason, until=until))
+
+    async def clear_alert(self, key: str) -> None:
+        """While the server is away it is over here alone; what the server has holds again when it is back."""
+        await self._read(lambda backend: backend.clear_alert(key))
 
     # The server
 

@@ -13,7 +13,19 @@ from enum import Enum
 from typing import Any
 
 from backend.clock import to_ms
-from backend.model import Actor, Agent, Event, Evidence, Message, Orchestrator, Pause, Run, Task
+from backend.model import (
+    Actor,
+    Agent,
+    Alert,
+    Event,
+    Evidence,
+    Message,
+    Orchestrator,
+    Pause,
+    Rule,
+    Run,
+    Task,
+)
 from backend.offline.positions import Positions
 from backend.planning import Draft, Project
 from backend.sessions import Session
@@ -47,6 +59,8 @@ TABLES: dict[type, Table] = {
     Project: Table("projects"),
     Draft: Table("drafts"),
     Session: Table("sessions", unique=("session_id",)),
+    Rule: Table("rules"),
+    Alert: Table("alerts", ("key",)),
 }
 BY_TASK = {Run: "task_id", Message: "conversation_id", Evidence: "task_id"}
 

@@ -9,7 +9,20 @@ from typing import Any, TypeVar
 
 from backend.errors import NotFound
 from backend.interface import Backend
-from backend.model import Agent, Event, Evidence, Message, Orchestrator, Pause, Queue, Run, Task, TaskFilter
+from backend.model import (
+    Agent,
+    Alert,
+    Event,
+    Evidence,
+    Message,
+    Orchestrator,
+    Pause,
+    Queue,
+    Rule,
+    Run,
+    Task,
+    TaskFilter,
+)
 from backend.offline.mirror import Mirror
 from backend.planning import Draft, Project
 from backend.sessions import Session
@@ -141,14 +154,17 @@ async def _part(server: Backend, gate: asyncio.Semaphore, task_id: str, part: ty
 
 
 async def _rest(server: Backend) -> Rest:
-    lists: dict[type, list[Any]] = {
-        Orchestrator: await server.list_orchestrators(),
-        Agent: await server.list_agents(),
-        Project: await server.list_projects(),
-        Draft: await server.list_drafts(),
-        Session: await server.list_sessions(live=True),
+    asked: dict[type, Coroutine[Any, Any, list[Any]]] = {
+        Orchestrator: server.list_orchestrators(),
+        Agent: server.list_agents(),
+        Project: server.list_projects(),
+        Draft: server.list_drafts(),
+        Session: server.list_sessions(live=True),
+        Rule: server.list_rules(),
+        Alert: server.list_alerts(),
     }
-    return Rest(lists, await server.get_pause())
+    lists = await _all(list(asked.values()))
+    return Rest(dict(zip(asked, lists, strict=True)), await server.get_pause())
 
 
 async def _all(asked: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -12,6 +12,7 @@ from backend.errors import StoreBusy
 from backend.interface import Backend
 from backend.model import (
     Agent,
+    Alert,
     Event,
     Evidence,
     Message,
@@ -19,9 +20,12 @@ from backend.model import (
     Pause,
     Priority,
     Queue,
+    Rule,
     Run,
     Task,
     TaskFilter,
+    Usage,
+    UsageBy,
 )
 from backend.offline.cache import Cache
 from backend.offline.sync import Synchronizer
@@ -120,6 +124,9 @@ class Reading:
     async def list_sessions(self, *, task_id: str | None = None, live: bool = False) -> list[Session]:
         return await self._read(lambda backend: backend.list_sessions(task_id=task_id, live=live))
 
+    async def list_rules(self) -> list[Rule]:
+        return await self._read(lambda backend: backend.list_rules())
+
     async def list_orchestrators(self) -> list[Orchestrator]:
         return await self._read(lambda backend: backend.list_orchestrators())
 
@@ -140,6 +147,9 @@ class Reading:
 
     async def get_pause(self, *, machine: str | None = None) -> Pause:
         return await self._read(lambda backend: backend.get_pause(machine=machine))
+
+    async def list_alerts(self) -> list[Alert]:
+        return await self._read(lambda backend: backend.list_alerts())
 
     async def events(self, *, after: int = 0, limit: int = 500, entity_id: str | None = None) -> list[Event]:
         return await self._read_log(
@@ -173,6 +183,9 @@ class Reading:
 
     async def cost_since(self, since: datetime) -> float:
         return await self._read(lambda backend: backend.cost_since(since))
+
+    async def usage(self, by: UsageBy, *, since: datetime) -> list[Usage]:
+        return await self._read(lambda backend: backend.usage(by, since=since))
 
     async def sync_state(self) -> SyncState:
         return await self._sync.state()

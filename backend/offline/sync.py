@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from backend.clock import Clock, from_ms, to_ms
 from backend.errors import OctopoidError
-from backend.model import Agent, Event, Json, NewMachine, Renewal
+from backend.model import Agent, Alert, Event, Json, NewMachine, Renewal
 from backend.offline.cache import Cache, CacheService, Standing
 from backend.offline.operations import Move
 from backend.offline.positions import Positions
@@ -57,6 +57,11 @@ class Synchronizer:
         """What this machine registered as while the server was away."""
         self.agents: list[Agent] | None = None
         """What it last reported of its agents."""
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the server is being read: what was made there meanwhile may not be here yet."""
+        return self._catching_up.locked()
 
     async def begin(self) -> None:
         """Find out whether the server is there, and send what waits if it is.
@@ -165,6 +170,7 @@ class Synchronizer:
         if machine_id is None or self.online:
             return
         leases = await self._cache.read(lambda service: _leases(service, machine_id))
+        alerts = await self._cache.read(lambda service: _raised_here(service, standing))
         new, self.machine = self.machine, None
         try:
             if new is not None:
@@ -175,6 +181,8 @@ class Synchronizer:
                 await self._remote.renew(machine_id, leases, standing.lease_seconds)
             if self.agents is not None:
                 await self._remote.report_agents(machine_id, self.agents)
+            for alert in alerts:
+                await self._remote.raise_alert(alert.key, alert.reason, until=alert.until)
         except PASSING:
             self.machine = self.machine or new
             raise
@@ -328,6 +336,12 @@ def _leases(service: CacheService, machine_id: str) -> list[Renewal]:
     runs = service.runs.find(None, True)
     held = {(run.task_id, run.fence) for run in runs if run.orchestrator_id == machine_id}
     return [Renewal(task_id, fence) for task_id, fence in sorted(waiting | held) if fence is not None]
+
+
+def _raised_here(service: CacheService, standing: Standing) -> list[Alert]:
+    """What was let known since the server went away, and still holds."""
+    since = standing.offline_since
+    return [] if since is None else [one for one in service.alerts.find_all() if to_ms(one.at) >= since]
 
 
 def _store_everything(service: CacheService, everything: Everything) -> None:

@@ -19,6 +19,7 @@ from backend.server.plain import plain_routes
 from backend.server.routes import (
     admin,
     agents,
+    alerts,
     chat,
     claims,
     drafts,
@@ -32,6 +33,7 @@ from backend.server.routes import (
     orchestrators,
     projects,
     queue,
+    rules,
     runs,
     scheduler,
     sessions,
@@ -48,7 +50,7 @@ PREFIX = "/api/v1"
 # `claims` goes before `transitions`, whose address ends in any action.
 NOUNS = (
     tasks, claims, evidence, transitions, leases, runs, messages, agents, orchestrators, steering, events,
-    keys, sync, projects, drafts, scheduler, workers, queue, sessions, chat,
+    keys, rules, alerts, sync, projects, drafts, scheduler, workers, queue, sessions, chat,
 )  # fmt: skip
 ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     ("", metrics.router),

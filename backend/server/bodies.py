@@ -18,6 +18,7 @@ from backend.model import (
     Task,
     TaskFilter,
     TaskType,
+    UsageBy,
 )
 from backend.sync import Choice
 
@@ -95,6 +96,38 @@ class CostQuery:
     """From when on."""
 
     since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQuery:
+    """By what, and from when on."""
+
+    by: UsageBy
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SplitBody:
+    """The tasks that a task becomes, each with an id of its own."""
+
+    parts: list[Json]
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertBody:
+    """What everybody should know, and until when."""
+
+    key: str
+    reason: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClearBody:
+    """Which alert does not hold any more."""
+
+    key: str
 
 
 @dataclass(frozen=True, slots=True)

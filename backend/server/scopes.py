@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 ONE = re.compile(r"/api/v1/(tasks|projects|drafts)/([^/]+)(?:/|$)")
 CLAIM = "/api/v1/tasks/claim"
-ELSEWHERE = ("/api/v1/keys", "/api/admin/")
-"""There `scope` in a body is what a key may do, or part of what is imported."""
+ELSEWHERE = ("/api/v1/keys", "/api/v1/rules", "/api/admin/")
+"""There `scope` in a body is what a key may do, whom a rule answers, or part of what is imported."""
 
 
 class Scopes:

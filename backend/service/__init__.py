@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from backend.clock import Clock
 from backend.lifecycle import Limits
+from backend.service.alerts import Alerts
 from backend.service.context import Context
 from backend.service.keys import Keys
 from backend.service.leases import Leases
@@ -15,8 +16,10 @@ from backend.service.machines import Machines
 from backend.service.messages import Messages
 from backend.service.operations import Operations
 from backend.service.planning import Drafts, Projects
+from backend.service.rules import Rules
 from backend.service.runs import Runs
 from backend.service.sessions import Sessions
+from backend.service.split import Split
 from backend.service.tasks import Tasks
 from backend.service.transfer import Transfer
 from backend.service.transitions import Transitions
@@ -36,7 +39,10 @@ class Service:
         self.leases = Leases(context)
         self.runs = Runs(context)
         self.messages = Messages(context)
+        self.rules = Rules(context)
+        self.split = Split(context)
         self.machines = Machines(context)
+        self.alerts = Alerts(context)
         self.projects = Projects(context)
         self.transfer = Transfer(context)
         self.drafts = Drafts(context)

@@ -8,7 +8,18 @@ from datetime import datetime
 from backend.clock import to_ms
 from backend.errors import Duplicate, NotFound, Refused
 from backend.ids import check_id
-from backend.model import SYSTEM, Actor, Evidence, Outcome, Run, RunEnd, RunPatch, RunStatus
+from backend.model import (
+    SYSTEM,
+    Actor,
+    Evidence,
+    Outcome,
+    Run,
+    RunEnd,
+    RunPatch,
+    RunStatus,
+    Usage,
+    UsageBy,
+)
 from backend.service.context import Context
 from backend.service.sessions import Sessions
 
@@ -93,6 +104,9 @@ class Runs:
 
     def cost_since(self, since: datetime) -> float:
         return self._context.store.runs.sum_cost(to_ms(since))
+
+    def usage(self, by: UsageBy, since: datetime) -> list[Usage]:
+        return self._context.store.runs.sum_usage(by, to_ms(since))
 
     def add_evidence(self, evidence: Evidence) -> None:
         """Store a check's result; the same again is no error.

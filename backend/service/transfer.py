@@ -77,6 +77,7 @@ class Transfer:
         yield "runs", ((one, None) for one in transfer.runs())
         yield "evidence", ((one, None) for one in transfer.evidence())
         yield "messages", ((one, None) for one in transfer.messages())
+        yield "rules", ((one, None) for one in store.rules.find_all())
         yield "events", ((one, None) for one in self._events())
 
     def _events(self) -> Iterator[Event]:

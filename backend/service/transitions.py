@@ -16,6 +16,7 @@ ELSEWHERE = {
     Action.CREATE: "create_task",
     Action.CLAIM: "claim",
     Action.CLAIM_IN_PLACE: "claim_in_place",
+    Action.SPLIT: "split_task",
     Action.RENEW: "renew",
     Action.EXPIRE: "expire_leases",
 }

@@ -13,11 +13,13 @@ from typing import NamedTuple, Protocol
 from backend.keys import ApiKey, NewKey
 from backend.model import (
     Agent,
+    Alert,
     ClaimRequest,
     Event,
     Evidence,
     Json,
     Message,
+    MessageKind,
     NewMachine,
     NewMessage,
     NewTask,
@@ -25,10 +27,13 @@ from backend.model import (
     Pause,
     Priority,
     Queue,
+    Rule,
     Run,
     RunEnd,
     Task,
     TaskFilter,
+    Usage,
+    UsageBy,
 )
 from backend.once import Answer, Asked
 from backend.pages import Page
@@ -149,6 +154,8 @@ class RunStore(Protocol):
     def abandoned(self, adapter: str) -> list[tuple[str, str]]:
         """Live runs of an adapter whose task's fence has moved on, each with its task."""
         ...
+
+    def sum_usage(self, by: UsageBy, since: int) -> list[Usage]: ...
 
     def insert_evidence(self, evidence: Evidence) -> None: ...
 
@@ -367,6 +374,36 @@ class SessionStore(Protocol):
         ...
 
 
+class RuleStore(Protocol):
+    """Answers that are given by themselves."""
+
+    def insert(self, rule: Rule, now: int) -> None: ...
+
+    def read(self, rule_id: str) -> Rule | None: ...
+
+    def find_all(self) -> list[Rule]: ...
+
+    def in_force(self, kind: MessageKind, now: int) -> list[Rule]: ...
+
+    def use(self, rule_id: str, now: int) -> None: ...
+
+    def revoke(self, rule_id: str, now: int) -> None: ...
+
+
+class AlertStore(Protocol):
+    """What everybody should know for a while."""
+
+    def save(self, key: str, reason: str, until: int | None, now: int) -> None: ...
+
+    def in_force(self, now: int) -> list[Alert]: ...
+
+    def delete(self, key: str) -> bool:
+        """False when there is none."""
+        ...
+
+    def delete_old(self, before: int) -> None: ...
+
+
 class LogStore(Protocol):
     """The append-only log."""
 
@@ -416,6 +453,12 @@ class Store(Protocol):
 
     @property
     def sessions(self) -> SessionStore: ...
+
+    @property
+    def rules(self) -> RuleStore: ...
+
+    @property
+    def alerts(self) -> AlertStore: ...
 
     @property
     def log(self) -> LogStore: ...

@@ -25,6 +25,7 @@ from backend.store.sql_messages import SqlMessages
 from backend.store.sql_operations import SqlOperations
 from backend.store.sql_pages import SqlPages
 from backend.store.sql_planning import SqlDrafts, SqlProjects
+from backend.store.sql_rules import SqlAlerts, SqlRules
 from backend.store.sql_runs import SqlRuns
 from backend.store.sql_sessions import SqlSessions
 from backend.store.sql_tasks import SqlTasks
@@ -37,6 +38,7 @@ PLANNING_STATEMENTS = load_like("postgres_planning", load("sqlite_planning"))
 TRANSFER_STATEMENTS = load_like("postgres_transfer", load("sqlite_transfer"))
 OPERATION_STATEMENTS = load_like("postgres_operations", load("sqlite_operations"))
 PAGE_STATEMENTS = load_like("postgres_pages", load("sqlite_pages"))
+RULE_STATEMENTS = load_like("postgres_rules", load("sqlite_rules"))
 IN_USE = (pg.LockNotAvailable, pg.QueryCanceled, pg.DeadlockDetected, pg.SerializationFailure)
 SCHEMES = ("postgresql://", "postgres://")
 
@@ -79,6 +81,8 @@ class PostgresStore:
         self.projects = SqlProjects(self.session, PLANNING_STATEMENTS)
         self.drafts = SqlDrafts(self.session, PLANNING_STATEMENTS)
         self.operations = SqlOperations(self.session, OPERATION_STATEMENTS)
+        self.rules = SqlRules(self.session, RULE_STATEMENTS)
+        self.alerts = SqlAlerts(self.session, RULE_STATEMENTS)
         self.log = PostgresLog(self.session, STATEMENTS)
         self.transfer = SqlTransfer(self.session, TRANSFER_STATEMENTS, "%({})s", self.settle_log, self.audit)
 

@@ -12,6 +12,7 @@ from backend.clock import from_ms, to_ms
 from backend.model import (
     Agent,
     AgentStatus,
+    Alert,
     Event,
     Evidence,
     Json,
@@ -20,8 +21,10 @@ from backend.model import (
     NewTask,
     Orchestrator,
     Pause,
+    Rule,
     Run,
     Task,
+    Usage,
 )
 
 
@@ -45,6 +48,8 @@ TASK_TIMES = (
 )  # fmt: skip
 RUN_TIMES = ("started_at", "last_activity_at", "ended_at")
 MESSAGE_TIMES = ("deadline", "created_at", "delivered_at", "answered_at", "withdrawn_at")
+RULE_TIMES = ("created_at", "expires_at", "last_used_at", "revoked_at")
+ALERT_TIMES = ("at", "until")
 
 
 def when(ms: int | None) -> datetime | None:
@@ -309,3 +314,17 @@ def event_of(found: Row) -> Event:
     row = _read(found, ("at",))
     row["data"] = read_fields(row["data"])
     return msgspec.convert(row, Event)
+
+
+def rule_of(found: Row) -> Rule:
+    row = _read(found, RULE_TIMES)
+    row["exact"] = bool(row["exact"])
+    return msgspec.convert(row, Rule)
+
+
+def alert_of(found: Row) -> Alert:
+    return msgspec.convert(_read(found, ALERT_TIMES), Alert)
+
+
+def usage_of(found: Row) -> Usage:
+    return msgspec.convert(_read(found, ()), Usage)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from backend.clock import from_ms
-from backend.model import Evidence, Run, RunEnd, RunStatus, Task
-from backend.store.rows import evidence_of, evidence_values, run_of, run_values
+from backend.model import Evidence, Run, RunEnd, RunStatus, Task, Usage, UsageBy
+from backend.store.rows import evidence_of, evidence_values, run_of, run_values, usage_of
 from backend.store.sql import Session
 
 
@@ -100,6 +100,9 @@ class SqlRuns:
     def abandoned(self, adapter: str) -> list[tuple[str, str]]:
         rows = self._execute(self._sql["list_abandoned"], {"adapter": adapter}).fetchall()
         return [(str(row[0]), str(row[1])) for row in rows]
+
+    def sum_usage(self, by: UsageBy, since: int) -> list[Usage]:
+        return [usage_of(row) for row in self._execute(self._sql[f"sum_{by}_usage"], {"since": since})]
 
     def insert_evidence(self, evidence: Evidence) -> None:
         self._execute(self._sql["insert_evidence"], evidence_values(evidence))

@@ -15,6 +15,7 @@ from backend.store.sql_messages import SqlMessages
 from backend.store.sql_operations import SqlOperations
 from backend.store.sql_pages import SqlPages
 from backend.store.sql_planning import SqlDrafts, SqlProjects
+from backend.store.sql_rules import SqlAlerts, SqlRules
 from backend.store.sql_runs import SqlRuns
 from backend.store.sql_sessions import SqlSessions
 from backend.store.sql_tasks import SqlTasks
@@ -31,6 +32,7 @@ PLANNING_STATEMENTS = load("sqlite_planning")
 TRANSFER_STATEMENTS = load("sqlite_transfer")
 OPERATION_STATEMENTS = load("sqlite_operations")
 PAGE_STATEMENTS = load("sqlite_pages")
+RULE_STATEMENTS = load("sqlite_rules")
 
 
 class SqliteStore:
@@ -50,6 +52,8 @@ class SqliteStore:
         self.drafts = SqlDrafts(connection, PLANNING_STATEMENTS)
         self.transfer = SqlTransfer(connection, TRANSFER_STATEMENTS, ":{}", lambda: None, self.audit)
         self.operations = SqlOperations(connection, OPERATION_STATEMENTS)
+        self.rules = SqlRules(connection, RULE_STATEMENTS)
+        self.alerts = SqlAlerts(connection, RULE_STATEMENTS)
         self.log = SqliteLog(connection, STATEMENTS)
 
     def audit(self) -> list[str]:

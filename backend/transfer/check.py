@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
-from backend.model import Event, Queue, Run, Task
+from backend.model import Event, MessageType, Queue, Run, Task
+from backend.rules import fits
 from backend.transfer.document import Document, Entry
 from backend.transfer.history import ends_at, trouble_with, waits_for_itself
 from backend.transfer.rules import troubles
@@ -27,6 +29,7 @@ UNIQUE: tuple[tuple[str, str, Key], ...] = (
     ("runs", "task_id and lease_token", lambda one: (one.task_id, one.fence)),
     ("evidence", "id", lambda one: one.id),
     ("messages", "id", lambda one: one.id),
+    ("rules", "id", lambda one: one.id),
     (
         "messages",
         "run_id and request_id",
@@ -43,6 +46,7 @@ REFERENCES = (
     ("messages", "conversation_id", "tasks"),
     ("messages", "run_id", "runs"),
     ("messages", "parent_message_id", "messages"),
+    ("rules", "message_id", "messages"),
 )
 """What has to be there: section, field, and the section it names a record of."""
 
@@ -63,7 +67,7 @@ def check(document: Document, now: datetime) -> dict[str, int]:
         _check_unique(document, section, name, key)
     tasks: dict[str, Task] = {entry.record.id: entry.record for entry in document.entries["tasks"]}
     runs: dict[str, Run] = {entry.record.id: entry.record for entry in document.entries["runs"]}
-    for entry, problem in _strays(document, runs):
+    for entry, problem in chain(_strays(document, runs), _stray_rules(document)):
         raise document.misfit(entry, problem)
     _check_history(document, tasks)
     attempts = Counter(run.task_id for run in runs.values())
@@ -103,6 +107,17 @@ def _strays(document: Document, runs: Mapping[str, Run]) -> Iterator[tuple[Entry
         parent_id = entry.record.parent_message_id
         if parent_id is not None and places[parent_id] >= entry.place:
             yield entry, f"parent_message_id: message {parent_id!r} comes after it"
+
+
+def _stray_rules(document: Document) -> Iterator[tuple[Entry, str]]:
+    """Rules that are not for the request they come from."""
+    messages = {entry.record.id: entry.record for entry in document.entries["messages"]}
+    for entry in document.entries["rules"]:
+        asked = messages[entry.record.message_id]
+        if asked.type is not MessageType.REQUEST or asked.kind is not entry.record.kind:
+            yield entry, f"message_id: message {asked.id!r} asks nothing of this kind"
+        elif not fits(entry.record, asked.body):
+            yield entry, f"pattern does not fit message {asked.id!r}"
 
 
 def _open_blockers(task: Task, tasks: Mapping[str, Task]) -> int:

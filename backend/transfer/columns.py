@@ -19,6 +19,7 @@ TABLES = {
     "runs": "runs",
     "evidence": "evidence",
     "messages": "messages",
+    "rules": "rules",
 }
 ELSEWHERE = {"tasks": ("blocked_by",), "orchestrators": ("status",)}
 """Attributes that are no columns."""

@@ -16,7 +16,7 @@ import msgspec
 
 from backend.clock import to_iso
 from backend.errors import BadInput, OctopoidError
-from backend.model import Event, Evidence, Json, Message, Orchestrator, Pause, Run, Task
+from backend.model import Event, Evidence, Json, Message, Orchestrator, Pause, Rule, Run, Task
 from backend.planning import Draft, Project
 from backend.wire import decode, encode, from_json, refuse_unknown, to_json
 
@@ -32,6 +32,7 @@ SECTIONS: dict[str, type] = {
     "runs": Run,
     "evidence": Evidence,
     "messages": Message,
+    "rules": Rule,
     "events": Event,
 }
 """In the order in which they are stored: what is referred to comes first."""

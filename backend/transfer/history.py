@@ -26,6 +26,7 @@ REACHES: Mapping[Action, frozenset[Queue]] = {
     Action.APPROVE: frozenset({PROVISIONAL}),
     Action.CONFLICT: frozenset({PROVISIONAL, ESCALATED}),
     Action.ACCEPT: frozenset({Queue.DONE}),
+    Action.SPLIT: frozenset({Queue.DONE}),
     Action.REJECT: READY | {ESCALATED},
     Action.FAIL: frozenset({Queue.FAILED}),
     Action.BLOCK: frozenset({Queue.BLOCKED}),

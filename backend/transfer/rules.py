@@ -11,8 +11,9 @@ from typing import Any
 
 from backend.errors import BadInput
 from backend.ids import check_id
-from backend.model import Message, MessageType, Queue, Run, RunStatus, Task
+from backend.model import Message, MessageType, Queue, Run, RunStatus, SenderType, Task
 from backend.planning import Draft, DraftStatus, Project, ProjectStatus
+from backend.rules import pattern_problem
 
 Rule = tuple[str, Callable[[Any], bool]]
 LARGEST = 2**31 - 1
@@ -112,6 +113,15 @@ RULES: dict[str, tuple[Rule, ...]] = {
             lambda one: one.delivered_at is None or one.answered_at is not None,
         ),
     ),
+    "rules": (
+        _text("answer"),
+        ("author: only a person makes a rule", lambda one: one.author.startswith(f"{SenderType.HUMAN}:")),
+        (
+            "pattern would fit nearly anything, or is too long",
+            lambda one: one.exact or pattern_problem(one.pattern) is None,
+        ),
+        ("uses is below 0 or too large", _counts("uses")),
+    ),
 }  # fmt: skip
 
 IDS: dict[str, tuple[str, ...]] = {
@@ -121,6 +131,7 @@ IDS: dict[str, tuple[str, ...]] = {
     "tasks": ("id", "scope", "run_id", "resume_run_id"),
     "runs": ("id",),
     "messages": ("id",),
+    "rules": ("id",),
 }
 
 

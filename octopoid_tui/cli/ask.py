@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from backend.clean import clean
 from backend.clock import to_iso
@@ -94,7 +95,7 @@ def _ask(options: argparse.Namespace) -> str:
         raise BadInput("give either a QUESTION or --wait ID", "see: octopoid ask --help")
     if options.deadline is not None and not (options.default or "").strip():
         raise BadInput("--deadline needs a --default", "say which answer holds when nobody gives one")
-    run_dir = _run_dir()
+    run_dir = run_directory()
     if options.wait is not None:
         request_id = check_id(options.wait, "question id")
         if not any((run_dir / box / f"{request_id}.json").exists() for box in ("outbox", "inbox")):
@@ -114,6 +115,21 @@ def wait_for_answer(reply: Path, timeout: float | None) -> str | None:
     Raises:
         Refused: the question was withdrawn.
     """
+    content = wait_for_reply(reply, timeout)
+    if content is None:
+        return None
+    answer = content.get("answer")
+    if isinstance(answer, str):
+        return answer
+    raise Refused("the question was withdrawn", "go on without an answer, or ask again")
+
+
+def wait_for_reply(reply: Path, timeout: float | None) -> dict[str, Any] | None:
+    """What is in `reply` once it is there; None when `timeout` seconds have passed.
+
+    Raises:
+        OctopoidError: it cannot be read.
+    """
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         try:
@@ -123,10 +139,7 @@ def wait_for_answer(reply: Path, timeout: float | None) -> str | None:
         except ValueError as error:
             raise OctopoidError(f"the answer in {reply} cannot be read ({error})", "ask again") from None
         else:
-            answer = content.get("answer") if isinstance(content, dict) else None
-            if isinstance(answer, str):
-                return answer
-            raise Refused("the question was withdrawn", "go on without an answer, or ask again")
+            return content if isinstance(content, dict) else {}
         if deadline is not None and time.monotonic() >= deadline:
             return None
         time.sleep(POLL_SECONDS)
@@ -139,7 +152,12 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _run_dir() -> Path:
+def run_directory() -> Path:
+    """The directory of the run that this process belongs to.
+
+    Raises:
+        BadInput: it belongs to none.
+    """
     name = os.environ.get(RUN_DIR_VARIABLE)
     if not name:
         raise BadInput(
@@ -181,7 +199,7 @@ def _post(outbox: Path, request_id: str, question: str, options: argparse.Namesp
         if not _asks(target.read_bytes(), question):
             raise Refused(f"question {request_id} was asked already, with other words", "use another --id")
         return
-    _write_atomically(target, json.dumps(content) + "\n")
+    write_atomically(target, json.dumps(content) + "\n")
 
 
 def _asks(content: bytes, question: str) -> bool:
@@ -192,7 +210,8 @@ def _asks(content: bytes, question: str) -> bool:
     return isinstance(asked, dict) and asked.get("question") == question
 
 
-def _write_atomically(target: Path, text: str) -> None:
+def write_atomically(target: Path, text: str) -> None:
+    """Leave an item in the outbox."""
     # Readers see the whole file or none, also after a power cut: content first, name second.
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW

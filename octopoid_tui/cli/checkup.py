@@ -18,7 +18,7 @@ from backend.config.locate import Layout
 from backend.errors import OctopoidError
 from octopoid_tui.cli.logfile import NAME, close_log, open_log
 from scheduler.agents.interface import Assignment
-from scheduler.agents.registry import adapter_for
+from scheduler.agents.registry import adapter_for, command_for
 from scheduler.git.errors import GitError
 from scheduler.git.inspect import inspect
 from scheduler.git.run import Git
@@ -123,15 +123,17 @@ def check_agents(project: Project) -> list[Finding]:
 def _check_agent(project: Project, name: str) -> Iterator[Finding]:
     spec = next(spec for spec in project.agents if spec.name == name)
     layout, what = project.layout, f"agent {name}"
-    nowhere = layout.runs / "none"
-    assignment = Assignment("none", nowhere, "none", nowhere, nowhere / "prompt.md", None)
     try:
-        command = adapter_for(spec.adapter).command(spec, assignment)
+        command = command_for(spec, Assignment.trial(layout.root))
         load_role(spec.role, layout.roles)
     except OctopoidError as error:
         yield Finding("warning", what, error.problem, error.next_step)
     else:
-        yield Finding("ok", what, f"{spec.role} by {spec.adapter}: {command.argv[0]}")
+        adapter = adapter_for(spec.adapter)
+        program = f"{command.argv[0]} {command.setup.get('version', '')}".rstrip()
+        caps = ", ".join(adapter.caps.names())
+        yield Finding("ok", what, f"{spec.role} by {spec.adapter}: {program}{f' ({caps})' if caps else ''}")
+        yield from (Finding("warning", what, doubt) for doubt in adapter.doubts(spec))
 
 
 def check_disk(folder: Path) -> Finding:

@@ -43,14 +43,13 @@ def logs(
         )
     if raw and follow:
         raise BadInput("--raw and --follow cannot go together", "leave one of them out")
-    run, folder = find_run(name)
+    run, path = run_and_record(name)
     if raw:
-        _copy(folder / "transcript.jsonl")
+        _copy(path.parent / "transcript.jsonl")
         return
     style = Style()
-    if not (folder / "events.jsonl").exists() and not follow:
+    if not path.exists() and not follow:
         warn(f"run {run.id} has written nothing yet")
-    path = folder / "events.jsonl"
     for event in follow_events(run, path) if follow else _events(Tail(path)):
         text = event_text(event, style)
         if text:
@@ -58,26 +57,18 @@ def logs(
             sys.stdout.flush()
 
 
-def find_run(name: str) -> tuple[Run, Path]:
-    """The run of that id, or the newest of the task of that id, and its directory.
+def run_and_record(name: str) -> tuple[Run, Path]:
+    """The run of that id, or the newest of the task of that id, and the file of its events.
 
     Raises:
         NotFound: there is neither, or the task has not been run yet.
     """
 
     async def work(session: Session) -> tuple[Run, Path]:
-        backend = session.desk.backend
-        try:
-            run = await backend.get_run(name)
-        except NotFound:
-            task = await backend.get_task(name)
-            runs = await backend.list_runs(task_id=task.id)
-            if not runs:
-                raise NotFound(
-                    f"task {task.id} has not been run yet", f"see: octopoid why {task.id}"
-                ) from None
-            run = runs[-1]
-        return run, session.desk.events_path(run.id).parent
+        from scheduler.steer import find_run
+
+        run = await find_run(session.desk.backend, name)
+        return run, session.desk.events_path(run.id)
 
     return run_session(work)
 
@@ -95,7 +86,7 @@ def follow_events(run: Run, path: Path) -> Iterator[AgentEvent]:
             time.sleep(POLL_SECONDS)
         if not ended and time.monotonic() - checked > RECHECK_SECONDS:
             # A run whose supervisor was killed writes no last event: the store knows that it has ended.
-            ended, checked = find_run(run.id)[0].status is RunStatus.ENDED, time.monotonic()
+            ended, checked = run_and_record(run.id)[0].status is RunStatus.ENDED, time.monotonic()
         ended = ended or any(event.kind == "exited" for event in found)
 
 
@@ -128,7 +119,7 @@ def _copy(path: Path) -> None:
 
 def event_text(event: AgentEvent, style: Style) -> str:
     """One event as lines for reading, harmless on a terminal; empty for kinds that are not shown."""
-    if event.kind in HIDDEN:
+    if event.kind in HIDDEN or (event.kind == "sent" and not event.data.get("text")):
         return ""
     words, colour = _words(event.kind, event.data)
     at = event.at.astimezone().strftime("%H:%M:%S")
@@ -143,6 +134,8 @@ def _words(kind: str, data: Json) -> tuple[str, str]:
         case "message":
             speaker = "" if data.get("role", "assistant") == "assistant" else f"{data['role']}: "
             return speaker + _text(data, "text"), ""
+        case "sent":
+            return f"› {_text(data, 'text')}", GREEN
         case "thinking":
             return _text(data, "text"), DIM
         case "tool.started":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from octopoid_tui.cli import ask, mcp
 from octopoid_tui.cli.application import load
-from octopoid_tui.cli.ask import parser
 from octopoid_tui.cli.commands import COMMANDS, Entry
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ What programs may rely on:
 This page is made from the commands: `python -m octopoid_tui.cli.reference > docs/commands.md`.
 """
 
+INSIDE = {"ask": ask.parser, "mcp": mcp.parser}
+"""Commands for agents, which parse their options themselves."""
+
 
 def page() -> str:
     """The whole page as markdown."""
@@ -49,7 +53,8 @@ def page() -> str:
 
 
 def _section(entry: Entry) -> str:
-    described, rows = _ask() if entry.name == "ask" else _described(load(entry.name))
+    parser = INSIDE.get(entry.name)
+    described, rows = _parsed(parser()) if parser is not None else _described(load(entry.name))
     arguments = "".join(f" {row.names}" for row in rows if not row.names.startswith("-"))
     lines = [f"### octopoid {entry.name}{arguments}", "", described, ""]
     lines += [f"- `{row.names}`: {row.help}" for row in rows]
@@ -83,8 +88,7 @@ def _value_name(parameter: Parameter) -> str:
     return parameter.metavar or max(parameter.opts, key=len).lstrip("-").replace("-", "_").upper()
 
 
-def _ask() -> tuple[str, list[Row]]:
-    options = parser()
+def _parsed(options: ArgumentParser) -> tuple[str, list[Row]]:
     rows = []
     for action in options._actions:
         said = f"{(action.help or '')[:1].upper()}{(action.help or '')[1:]}."

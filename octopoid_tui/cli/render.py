@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from backend.clock import to_iso
 from backend.interface import Backend
-from backend.model import Event, Evidence, Json, Message, Queue, Run, Task
+from backend.model import Event, Evidence, Json, Message, Queue, Rule, Run, Task
+from backend.ranking import Question
 from backend.wire import event_json, evidence_json, message_json, run_json, task_json
 from octopoid_tui.cli.output import BOLD, DIM, GREEN, RED, YELLOW, Style, age, columns
 
@@ -73,7 +74,8 @@ def dossier_fields(found: Dossier) -> Json:
     }
 
 
-def question_fields(message: Message) -> Json:
+def question_fields(question: Question) -> Json:
+    message = question.message
     return {
         "id": message.id,
         "task_id": message.conversation_id,
@@ -82,6 +84,8 @@ def question_fields(message: Message) -> Json:
         "body": message.body,
         "options": list(message.options),
         "created_at": to_iso(message.created_at),
+        "unlocks": question.unlocks,
+        "same": [one.id for one in question.same],
     }
 
 
@@ -120,8 +124,13 @@ def task_table(tasks: Iterable[Task]) -> str:
     return columns(rows)
 
 
-def question_text(message: Message, style: Style, now: datetime) -> str:
+def question_text(question: Question, style: Style, now: datetime) -> str:
+    message = question.message
     head = f"{message.id}  {message.kind}  {message.sender.id} on {message.conversation_id}"
+    if question.same:
+        head += f" and {len(question.same)} more"
+    if question.unlocks:
+        head += f", unlocks {question.unlocks} task{'' if question.unlocks == 1 else 's'}"
     lines = [
         f"{style(head, BOLD)}  {style(age(message.created_at, now) + ' ago', DIM)}",
         indented(message.body, style),
@@ -148,6 +157,22 @@ def dossier_text(found: Dossier) -> str:
     return "\n\n".join(
         f"{style(title, BOLD)}\n{text}" if title else text for title, text in sections if text.strip()
     )
+
+
+def rule_row(rule: Rule, now: datetime) -> tuple[str, ...]:
+    if rule.revoked_at is not None:
+        state = "revoked"
+    elif rule.expires_at is None:
+        state = "in force"
+    else:
+        state = "over" if rule.expires_at <= now else f"until {_time(rule.expires_at)}"
+    scope = f"{rule.scope} {rule.scope_id}".rstrip()
+    return rule.id, scope, state, str(rule.uses), rule.author, _short(rule.pattern), _short(rule.answer)
+
+
+def _short(text: str, limit: int = 60) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

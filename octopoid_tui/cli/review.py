@@ -70,6 +70,8 @@ def accept(
         warn(f"note: {notice.text}")
     if as_json:
         say_json(render.task_fields(task))
+    elif task.queue is Queue.DONE and task.merged_sha is None:
+        say(f"{task.id} is done: its tasks are queued")
     elif task.queue is Queue.DONE:
         say(f"{task.id} is done, merged as {(task.merged_sha or '')[:12]}")
     else:

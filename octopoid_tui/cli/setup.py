@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -52,6 +53,8 @@ def init(
         say_json({"written": [str(path) for path in written], "main_branch": branch})
     else:
         say("\n".join(f"wrote {path}" for path in written))
+    if shutil.which("claude") is not None:
+        warn("Claude Code is installed: agents.yaml holds an entry for it, take its comment signs off")
     if server is not None:
         warn(NEXT_WITH_SERVER.format(branch=branch))
     else:

@@ -12,8 +12,8 @@ from textual.message import Message
 from textual.worker import Worker
 
 from backend.model import Task
+from backend.ranking import Question
 from octopoid_tui.host import Host, Picture
-from octopoid_tui.snapshot import Question
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ from textual.message import Message as TextualMessage
 from textual.widgets import Input, Static
 
 from backend.clean import clean_line
-from backend.model import Message, MessageKind, MessageType, SenderType, Task
+from backend.model import Message, MessageKind, MessageType, RuleScope, SenderType, Task
+from backend.ranking import Question
 from octopoid_tui.formats import age, clock
 from octopoid_tui.host import Picture, begin
 from octopoid_tui.panes.base import Pane, Selection
-from octopoid_tui.snapshot import Question
 from octopoid_tui.widgets.chat_list import ChatList
 from octopoid_tui.widgets.chat_message import ChatMessage, MessageTone
 from octopoid_tui.widgets.grid import Grid
@@ -34,6 +34,7 @@ COLUMNS = (
     Column("age", "Age", 6, priority=1, right=True),
 )
 QUESTIONS_SHOWN = 5
+RULE = "/rule"
 EMPTY_LINES = 3  # what the table needs to say that it is empty
 TONES: dict[SenderType, MessageTone] = {
     SenderType.HUMAN: "you",
@@ -69,6 +70,8 @@ class ChatPane(Pane):
         task_id: str
         question: Message | None
         text: str
+        rule: RuleScope | None = None
+        """For whose questions of this kind the answer is to be given by itself from now on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +122,7 @@ class ChatPane(Pane):
     def question(self) -> Question | None:
         """The open question that an answer typed now is for."""
         under_cursor = self.questions.cursor_id
-        mine = [q for q in self._questions if q.message.conversation_id == self._task_id]
+        mine = [q for q in self._questions if self._task_id in q.conversations]
         return next((q for q in mine if q.message.id == under_cursor), mine[0] if mine else None)
 
     def open(self, task_id: str, question: Question | None = None) -> None:
@@ -206,10 +209,10 @@ class ChatPane(Pane):
         if self._task_id is None:
             return "No conversation. Press o on a task to open one."
         if question is None:
-            return "i: write a note for the agent; its next prompt carries it"
+            return "i: write a note for the agent"
         who = clean_line(question.message.sender.id, 40)
         how = "a number or your own words" if question.message.options else "your answer"
-        return f"i: {how} for {who}, enter sends"
+        return f"i: {how} for {who}, enter sends; /rule agent {how}: always"
 
     # Keys
 
@@ -242,7 +245,12 @@ class ChatPane(Pane):
         if not text or task_id is None:
             return
         question = self.question.message if self.question else None
+        rule = None
         if question is not None:
+            rule, text = as_rule(text)
+            if rule is None and text.split(" ")[0] == RULE:
+                self.app.flash(f"for a rule write: {RULE} {'|'.join(RuleScope)} and the answer")
+                return
             text = chosen_option(text, question.options)
         self.app.drafts.pop(f"chat:{task_id}", None)
         self.input.value = ""
@@ -250,7 +258,7 @@ class ChatPane(Pane):
             self._sent.add(question.id)
             self.show(self.app.picture)
             self.focus_list()
-        self.post_message(self.Written(self, task_id, question, text))
+        self.post_message(self.Written(self, task_id, question, text, rule))
 
     def action_leave_input(self) -> None:
         self.focus_list()
@@ -262,7 +270,7 @@ def row(question: Question, picture: Picture) -> Row:
     tasks = f"{question.unlocks} task{'' if question.unlocks == 1 else 's'}" if question.unlocks else ""
     return Row(
         message.id,
-        (kind, clean_line(message.body, 300), tasks, age((picture.now - message.created_at).total_seconds())),
+        (kind, asks(question), tasks, age((picture.now - message.created_at).total_seconds())),
         cell_tones=("warning", "", "info", "dim"),
     )
 
@@ -301,3 +309,18 @@ def chosen_option(text: str, options: Sequence[str]) -> str:
     if text.isdecimal() and 1 <= int(text) <= len(options):
         return options[int(text) - 1]
     return text
+
+
+def asks(question: Question) -> str:
+    """What is asked, and by how many where it is more than one."""
+    body = clean_line(question.message.body, 300)
+    return f"(asked {len(question.same) + 1} times) {body}" if question.same else body
+
+
+def as_rule(text: str) -> tuple[RuleScope | None, str]:
+    """An answer, and for whom it is a rule when it begins with `/rule task|agent|role|project`."""
+    word, _, rest = text.partition(" ")
+    scope, _, answer = rest.strip().partition(" ")
+    if word == RULE and scope in frozenset(RuleScope) and answer.strip():
+        return RuleScope(scope), answer.strip()
+    return None, text

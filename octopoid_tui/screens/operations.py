@@ -107,6 +107,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "raise_priority": steering.raise_priority,
         "lower_priority": steering.lower_priority,
         "note": steering.note,
+        "interrupt": steering.interrupt,
         "pause": steering.pause,
         "new_task": steering.new_task,
         "why": why,

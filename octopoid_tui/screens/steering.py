@@ -115,14 +115,41 @@ async def _shift_priority(host: Host, context: Context, step: int) -> bool:
 async def note(host: Host, context: Context) -> bool:
     task = context.targets[0]
     key = f"note:{task.id}"
+    from scheduler.steer import listens  # with every adapter: only when somebody writes
+
+    run = context.snapshot.runs.get(task.run_id or "")
+    hears = run is not None and listens(run)
+    who = f"{run.agent_name} reads it while it works." if run and hears else "The agent's next prompt has it."
     text = await ask_text(
-        host, key, f"Note on {task.id}", f"{task.title}\n\nThe agent's next prompt carries it.", "store"
+        host, key, f"Note on {task.id}", f"{task.title}\n\n{who}", "send" if hears else "store"
     )
     if text is None:
         return False
     await host.desk.note(task.id, text)
     host.drafts.pop(key, None)
-    host.flash(f"note stored on {task.id}")
+    host.flash(f"sent to {run.agent_name}" if run and hears else f"note stored on {task.id}")
+    return True
+
+
+async def interrupt(host: Host, context: Context) -> bool:
+    """Break off what an agent does now; it is told how to go on, or to ask."""
+    from scheduler.steer import ASK_FIRST
+
+    task = context.targets[0]
+    run = context.snapshot.runs.get(task.run_id or "")
+    if run is None:
+        return False
+    key = f"interrupt:{run.id}"
+    host.drafts.setdefault(key, ASK_FIRST)
+    title = f"Interrupt {run.agent_name}"
+    text = await ask_text(
+        host, key, title, f"{task.title}\n\nIt stops what it does and reads this.", "interrupt"
+    )
+    if text is None:
+        return False
+    await host.desk.interrupt(run.id, text)
+    host.drafts.pop(key, None)
+    host.flash(f"interrupting {run.agent_name}")
     return True
 
 

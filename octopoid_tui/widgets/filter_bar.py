@@ -15,6 +15,8 @@ from textual.widgets import Input, Static
 
 from octopoid_tui.widgets.line_input import LineInput
 
+TASK_FILTER = "words, !not, queue:failed, p:p0, agent:impl-1, role:docs"
+
 
 class FilterBar(Horizontal):
     """Hidden until opened. Enter keeps the filter and leaves the line, escape clears it."""
@@ -37,16 +39,17 @@ class FilterBar(Horizontal):
         bar: FilterBar
         text: str
 
-    def __init__(self, left: Callable[[], None]) -> None:
+    def __init__(self, left: Callable[[], None], placeholder: str = TASK_FILTER) -> None:
         """`left` is called at once when the line is left: the list wants the focus back."""
         super().__init__()
         self._left = left
+        self._placeholder = placeholder
 
     def compose(self) -> ComposeResult:
         yield Static("/", classes="sign", markup=False)
         yield LineInput(
             lambda _text: self._leave(),
-            placeholder="words, !not, queue:failed, p:p0, agent:impl-1, role:docs",
+            placeholder=self._placeholder,
         )
         yield Static("", classes="found", markup=False)
 

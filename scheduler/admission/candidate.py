@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backend.model import Queue, Task
+from scheduler.budget import NOTHING, Spent
+from scheduler.pipeline.review import REVIEW, Standing
 
 RESOLVE = "resolve"
 
@@ -15,7 +17,13 @@ class Candidate:
 
     task: Task
     role: str
-    cost_so_far: float = 0.0
+    spent: Spent = NOTHING
+    """What all runs of the task have used."""
+
+    @property
+    def in_place(self) -> bool:
+        """Whether it would be leased as it is, finished."""
+        return self.task.queue is Queue.PROVISIONAL
 
     @property
     def finishes_work(self) -> bool:
@@ -23,12 +31,14 @@ class Candidate:
         return self.task.head_sha is not None or self.task.resume_run_id is not None
 
 
-def role_wanted(task: Task) -> str | None:
+def role_wanted(task: Task, standing: Standing = Standing.NOT_ASKED) -> str | None:
     """The role in which a task waits to be worked on now; None when it does not wait for an agent."""
     if task.queue is Queue.INCOMING:
         return task.role
     if needs_resolving(task):
         return RESOLVE
+    if standing is Standing.WANTED and task.claimed_by is None:
+        return REVIEW
     return None
 
 

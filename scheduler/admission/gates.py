@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from backend.clock import day_of
 from backend.model import Queue
 from scheduler.admission.candidate import RESOLVE, Candidate
 from scheduler.admission.verdict import Verdict, closed, passed
 from scheduler.admission.world import Slot, World, moment, seconds_until
+from scheduler.budget import DAILY, lines
+from scheduler.quota import APART
 
 STARTING_AT_ONCE = 4
 """Agents that may be starting at the same time: more of them only make each other late."""
@@ -83,7 +86,8 @@ def interval(world: World, slot: Slot, candidate: Candidate) -> Verdict:
 def attempts(world: World, slot: Slot, candidate: Candidate) -> Verdict:
     limit = world.config.limits.attempts
     used = candidate.task.attempts_counted
-    if used >= limit:
+    # The last attempt's work may still be reviewed, and its conflicts resolved.
+    if used >= limit + candidate.in_place:
         return closed("attempts", f"all {limit} attempts are used: retry it, or cancel it")
     return passed("attempts", f"{used} of {limit} attempts are used")
 
@@ -99,23 +103,33 @@ def review_limit(world: World, slot: Slot, candidate: Candidate) -> Verdict:
 
 
 def budget(world: World, slot: Slot, candidate: Candidate) -> Verdict:
-    budgets = world.config.budgets
-    if budgets.day_usd is not None and world.cost_today >= budgets.day_usd:
-        tomorrow = world.now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-        spent = f"${world.cost_today:.2f} of ${budgets.day_usd:.2f}"
-        return closed("budget", f"today's budget is spent: {spent}", tomorrow)
-    if budgets.task_usd is not None and candidate.cost_so_far >= budgets.task_usd:
-        spent = f"${candidate.cost_so_far:.2f} of ${budgets.task_usd:.2f}"
-        return closed("budget", f"this task's budget is spent: {spent}")
-    return passed("budget", f"${world.cost_today:.2f} spent today")
+    known = lines(
+        world.config.budgets,
+        slot.spec,
+        world.ledger,
+        project=candidate.task.project_id,
+        task=candidate.spent,
+    )
+    spent = next((line for line in known if line.over), None)
+    if spent is None:
+        return passed("budget", f"${world.ledger.day.usd:.2f} spent today")
+    tomorrow = day_of(world.now)[1] if spent.reach in DAILY else None
+    raises = "" if tomorrow else ": raise it in the configuration"
+    return closed("budget", spent.said + raises, tomorrow)
 
 
 def quota(world: World, slot: Slot, candidate: Candidate) -> Verdict:
     until = world.quota_until.get(slot.spec.adapter)
-    if until is not None and until > world.now:
+    if until is None:
+        return passed("quota", "no provider limit is known")
+    alike = [other.name for other in world.slots if other.spec.adapter == slot.spec.adapter]
+    # The window ends when the last of them may start; the others start one after the other before that.
+    after = alike[alike.index(slot.name) + 1 :] if slot.name in alike else []
+    until -= APART * len(after)
+    if until > world.now:
         when = seconds_until(until, world.now)
         return closed("quota", f"the provider of {slot.spec.adapter} refuses work; open again {when}", until)
-    return passed("quota", "no provider limit is known")
+    return passed("quota", "its provider takes work again")
 
 
 def resources(world: World, slot: Slot, candidate: Candidate) -> Verdict:

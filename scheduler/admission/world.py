@@ -15,6 +15,8 @@ from backend.config.schema import AgentSpec, Config
 from backend.interface import Backend
 from backend.model import Pause, Queue, Run, RunStatus, Task
 from backend.sync import SyncMode
+from scheduler.budget import Ledger, read_ledger
+from scheduler.quota import windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class World:
     runs: tuple[Run, ...]
     """Every live run of this machine."""
     needs_in_use: Mapping[str, int]
-    cost_today: float
+    ledger: Ledger
     host: Host
     last_start: Mapping[str, datetime]
     """When each slot last started a run."""
@@ -106,7 +108,6 @@ async def read_world(
     clock: Clock,
     *,
     slot_errors: Mapping[str, str],
-    quota_until: Mapping[str, datetime],
     last_start: Mapping[str, datetime],
 ) -> World:
     """Gather the facts from the store, the configuration and the machine."""
@@ -117,20 +118,21 @@ async def read_world(
     needs: Counter[str] = Counter()
     for run in live:
         needs.update((await backend.get_task(run.task_id)).needs)
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    slots = slots_of(agents)
+    specs = {slot.name: slot.spec for slot in slots}
     return World(
         now=now,
         config=config,
-        slots=slots_of(agents),
+        slots=slots,
         pause=await backend.get_pause(machine=orchestrator_id),
         queues=await backend.count_queues(),
         runs=mine,
         needs_in_use=needs,
-        cost_today=await backend.cost_since(midnight),
+        ledger=await read_ledger(backend, config.budgets, specs, now),
         host=read_host(octopoid_dir),
         last_start=last_start,
         slot_errors=slot_errors,
-        quota_until=quota_until,
+        quota_until=windows(await backend.list_alerts(), orchestrator_id),
         server_away_since=(sync.since or now) if sync.mode is SyncMode.OFFLINE else None,
     )
 

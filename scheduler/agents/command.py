@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from pathlib import Path
+from collections.abc import Sequence
 
-from backend.clean import clean
 from backend.config.schema import AgentSpec
-from scheduler.agents.interface import AgentUnavailable, Assignment, Command, Draft
+from scheduler.agents.interface import (
+    AgentUnavailable,
+    Assignment,
+    Caps,
+    Command,
+    Conversation,
+    Draft,
+    Opening,
+)
+from scheduler.agents.oneway import OneWay
+from scheduler.agents.program import find_program
 
 
 class CommandAdapter:
-    """Standard output is a log; questions come through `octopoid ask`."""
+    """Standard output is a log; all that is more than that goes through the run directory."""
 
     name = "command"
+    caps = Caps()
+    two_way = False
+    line_limit = 1 << 20
 
     def command(self, spec: AgentSpec, assignment: Assignment) -> Command:
         if not spec.command:
@@ -22,25 +32,16 @@ class CommandAdapter:
                 f"agent {spec.name!r} has adapter 'command' but no command",
                 "add `command: [program, argument, …]` to its entry in agents.yaml",
             )
-        program = find_program(spec.command[0], spec.env)
-        return Command((program, *spec.command[1:], *spec.args), {})
+        program = find_program(spec.command[0], spec.env, "command")
+        remembers = {"OCTOPOID_STATE_DIR": str(assignment.state_dir)}
+        return Command((program, *spec.command[1:], *spec.args), remembers)
 
-    def parse(self, line: bytes) -> list[Draft]:
-        return [Draft("log", {"stream": "out", "text": clean(line.decode("utf-8", "replace"))})]
+    def doubts(self, spec: AgentSpec) -> Sequence[str]:
+        return ()
+
+    def converse(self, opening: Opening) -> Conversation:
+        return OneWay(_log)
 
 
-def find_program(name: str, env: dict[str, str]) -> str:
-    """The absolute path of a program, by the search path that the agent will have.
-
-    Raises:
-        AgentUnavailable: no such program, or it may not be executed.
-    """
-    path = env.get("PATH", os.environ.get("PATH", os.defpath))
-    found = shutil.which(name, path=path)
-    if found is None and Path(name).exists():
-        raise AgentUnavailable(f"agent program {name!r} is not executable", f"chmod +x {name}")
-    if found is None:
-        raise AgentUnavailable(
-            f"agent program {name!r} was not found", "install it, or correct `command` in agents.yaml"
-        )
-    return str(Path(found).absolute())
+def _log(line: bytes) -> Draft:
+    return Draft("log", {"stream": "out", "text": line.decode("utf-8", "replace")})

@@ -2,8 +2,8 @@
 
 It reads the script from the run's `task.json` (`script: {role: [[step, …], …]}`, one list of steps for
 each attempt in that role, the last one again when there are more attempts) and does what each step says.
-Steps: `say`, `think`, `write`, `append`, `delete`, `commit`, `ask`, `wait`, `usage`, `resolve`, `flood`,
-`fork`, `crash`, `hang`, `out_of_turns`, `rate_limit`, `exit`.
+Steps: `say`, `think`, `write`, `append`, `delete`, `commit`, `ask`, `deliver`, `wait`, `emit`, `usage`,
+`resolve`, `flood`, `stream`, `fork`, `crash`, `hang`, `out_of_turns`, `rate_limit`, `exit`.
 """
 
 from __future__ import annotations
@@ -97,8 +97,20 @@ class Agent:
         self.answers.append(json.loads(reply.read_text())["answer"])
         self.say(f"Understood: {self.answers[-1]}")
 
+    def deliver(self, what: dict[str, object]) -> None:
+        """Leave a verdict or a plan in the outbox: an item of the kind it names."""
+        kind = str(what["kind"])
+        temporary = RUN_DIR / "outbox" / f".{kind}.tmp"
+        temporary.write_text(json.dumps(what))
+        temporary.rename(RUN_DIR / "outbox" / f"{kind}.json")
+        self.tool("write", f"{kind}.json")
+
     def wait(self, seconds: float) -> None:
         time.sleep(seconds * PACE)
+
+    def emit(self, event: dict[str, object]) -> None:
+        """Any event, as it is."""
+        emit(str(event["kind"]), **dict(event["data"]))  # type: ignore[call-overload]
 
     def usage(self, totals: dict[str, float]) -> None:
         emit("usage", **totals)
@@ -113,6 +125,13 @@ class Agent:
     def flood(self, lines: int) -> None:
         for number in range(lines):
             emit("log", stream="out", text=f"line {number} " + "x" * 80)
+
+    def stream(self, what: dict[str, float]) -> None:
+        """Say something `per_second` times a second, for so many `seconds`."""
+        begun = time.monotonic()
+        for number in range(int(what["seconds"] * what["per_second"])):
+            self.say(f"This is what I have to say in sentence {number}, and it is not much.")
+            time.sleep(max(0.0, begun + (number + 1) / what["per_second"] - time.monotonic()))
 
     def fork(self, seconds: float) -> None:
         """Leave a daemon behind, in a session of its own."""

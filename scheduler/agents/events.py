@@ -21,12 +21,14 @@ KINDS = frozenset(
         "tool.started",  # tool_id, name, title, input
         "tool.progress",  # tool_id, text
         "tool.finished",  # tool_id, status, output
-        "request.opened",  # request_id, question, options, default
+        "request.opened",  # request_id, question, options; kind, tool, input where it is a permission
         "request.closed",  # request_id, by
-        "usage",  # input, output, cache_read, cache_write, cost_usd, turns: totals of the session
+        "usage",  # input, output, cache_read, cache_write, cost_usd, turns: totals of the run
         "retry",  # attempt, delay
-        "rate_limit",  # status, resets_at
-        "turn.finished",  # outcome: completed, max_turns, error; text
+        "rate_limit",  # status: rejected, warning; resets_in_s, or resets_at in seconds since 1970; reason
+        "refused",  # reason: the program may not work at all, whatever the task (a bad key, no login)
+        "turn.finished",  # outcome: completed, interrupted, max_turns, budget, error; text, reason
+        "sent",  # send_id, text: a message to the agent's input; written by the scheduler alone
         "log",  # stream, text
         "exited",  # code, signal, cause
         "unknown",  # raw

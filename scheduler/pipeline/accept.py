@@ -7,7 +7,7 @@ import logging
 from concurrent.futures import Future
 
 from backend.config.schema import Config
-from backend.errors import Refused
+from backend.errors import BadInput, Duplicate, NotFound, Refused
 from backend.ids import new_id
 from backend.interface import Action, Backend, Transition
 from backend.model import (
@@ -24,6 +24,8 @@ from scheduler.git.errors import GitError, MergeConflict
 from scheduler.git.hub import Hub
 from scheduler.git.merge import Integrated, Strategy, integrate
 from scheduler.pipeline.checks import Checks, missing
+from scheduler.pipeline.plan import METADATA, Plan, plan_of, tasks_of
+from scheduler.pipeline.review import read_review
 from scheduler.project import Project
 
 log = logging.getLogger(__name__)
@@ -52,20 +54,33 @@ def ready_to_merge(task: Task) -> bool:
 
 
 async def approve_by_rule(backend: Backend, config: Config, task: Task) -> bool:
-    """Approve work that needs no person: the configuration or the task says so, and its checks pass.
+    """Approve work that needs no person: its checks pass, and a rule or a reviewing agent agrees.
+
+    A plan is never approved like this: what becomes of a task is for a person to say.
 
     Returns:
         Whether it was approved now.
     """
-    by_rule = config.review == "auto" or task.auto_accept
-    if not by_rule or task.approved_by is not None or task.claimed_by is not None or task.head_sha is None:
+    if task.approved_by is not None or task.claimed_by is not None or task.head_sha is None:
         return False
-    if missing(config.checks, await backend.list_evidence(task.id), task.head_sha):
+    if METADATA in task.metadata:
         return False
-    await backend.transition(
-        Transition(task.id, Action.APPROVE, RULE, reason="the checks pass, and no person needs to agree")
-    )
+    approval = await _approval(backend, config, task)
+    if approval is None or missing(config.checks, await backend.list_evidence(task.id), task.head_sha):
+        return False
+    by, reason = approval
+    await backend.transition(Transition(task.id, Action.APPROVE, by, reason=reason, head_sha=task.head_sha))
     return True
+
+
+async def _approval(backend: Backend, config: Config, task: Task) -> tuple[Actor, str] | None:
+    """Who agrees in place of a person, and why that is enough."""
+    if config.review == "auto" or task.auto_accept:
+        return RULE, "the checks pass, and no person needs to agree"
+    review = await read_review(backend, config, task)
+    if config.review == "agent" and review.by is not None:
+        return review.by, "the checks pass, and an agent has reviewed it"
+    return None
 
 
 class Acceptor:
@@ -86,6 +101,9 @@ class Acceptor:
         Raises:
             GitError: git itself failed; the approval stands and it will be tried again.
         """
+        plan = plan_of(task)
+        if plan is not None:
+            return await self._carry_out(task, plan)
         try:
             merged = await self._integrate(task)
         except MergeConflict as conflict:
@@ -107,6 +125,17 @@ class Acceptor:
                 task.id, Action.ACCEPT, SYSTEM, merged_sha=merged.merge_sha, reason=merged.note or None
             )
         )
+
+    async def _carry_out(self, task: Task, plan: Plan) -> Task:
+        """Make the tasks of an approved plan; nothing is merged."""
+        assert task.approved_by is not None
+        try:
+            _, base = await asyncio.to_thread(self._hub.resolve_base, task.base_branch)
+            parts = tasks_of(plan, task, base, task.approved_by)
+            return await self._backend.split_task(task.id, parts, actor=SYSTEM, version=task.version)
+        except (BadInput, Duplicate, NotFound) as error:
+            reason = f"its plan cannot be carried out: {error}"
+            return await self._backend.transition(Transition(task.id, Action.ESCALATE, SYSTEM, reason=reason))
 
     async def _integrate(self, task: Task) -> Integrated:
         assert task.approved_sha is not None

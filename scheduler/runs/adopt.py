@@ -9,6 +9,8 @@ import fcntl
 import os
 import select
 import signal
+import struct
+import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +25,10 @@ from scheduler.runs.process_tree import Process
 from scheduler.runs.rundir import Exit, RunDir, RunDirState
 
 SWEEP_LIMIT_S = 5.0
+LARGE_MESSAGE_S = 5.0
+SHORT_MESSAGE = select.PIPE_BUF
+LARGEST_PIPE = 1 << 20
+F_SETPIPE_SZ = 1031
 
 
 class AgentNotReading(CannotControl):
@@ -113,6 +119,42 @@ def send(run_dir: RunDir, data: bytes, *, timeout_s: float = 5.0) -> None:
             rest = rest[_write_some(fifo, rest, deadline, run_dir, partly=len(rest) < len(data)) :]
     finally:
         os.close(fifo)
+
+
+def offer(run_dir: RunDir, data: bytes, about_to: Callable[[], None]) -> bool:
+    """Write one whole message to the agent's stdin if it has room for all of it; returns whether it had.
+
+    Returns at once, but for a message that is larger than any pipe. `about_to` is called right before.
+
+    Raises:
+        AgentNotReading: if the agent has ended, or stopped reading in the middle of a large message.
+        CannotControl: if the FIFO is not what it was made as.
+    """
+    try:
+        fifo = open_fifo(run_dir, "stdin.fifo", 0.0)
+    except CannotControl as error:
+        raise AgentNotReading(error.problem, error.next_step, partly=False) from error
+    try:
+        if not _locked(fifo) or not _has_room(fifo, len(data)):
+            return False
+        about_to()
+        deadline = time.monotonic() + LARGE_MESSAGE_S
+        rest = memoryview(data)
+        while rest:
+            rest = rest[_write_some(fifo, rest, deadline, run_dir, partly=len(rest) < len(data)) :]
+    finally:
+        os.close(fifo)
+    return True
+
+
+def _has_room(fifo: int, size: int) -> bool:
+    """Whether a message fits: a short one always goes out whole or not at all, others want an empty pipe."""
+    waiting = struct.unpack("i", fcntl.ioctl(fifo, termios.FIONREAD, b"\0" * 4))[0]
+    if waiting == 0 and size > SHORT_MESSAGE:
+        with suppress(OSError):  # more than this user may have; then it goes out in parts
+            fcntl.fcntl(fifo, F_SETPIPE_SZ, min(size + SHORT_MESSAGE, LARGEST_PIPE))
+        return True
+    return bool(waiting + size <= SHORT_MESSAGE)
 
 
 def _locked(fifo: int) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from backend.errors import BadInput
 from backend.ids import check_id
@@ -18,6 +20,7 @@ from scheduler.runs import durable
 ITEM_LIMIT = 1 << 20
 READ_LIMIT = 8 << 20  # of one call, so that memory stays bounded however many items there are
 ENTRY_LIMIT = 1000
+STAMP_S = 1.0  # far more than a file system's stamps of time are apart
 KIND = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
@@ -37,6 +40,35 @@ class BadOutboxItem:
     id: str
     name: str
     reason: str
+
+
+class OutboxWatch:
+    """Whether an outbox may hold something new: cheaper than reading it, for one that is looked at often."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: int | None = None
+        self._since = 0.0
+        self._emptied = False
+
+    def changed(self) -> bool:
+        """Whether anything may have come since it was read and nothing new was in it."""
+        try:
+            # The time of change is the kernel's own; an agent can set the others.
+            stamp = os.stat(self._path, follow_symlinks=False).st_ctime_ns
+        except OSError:
+            return True  # reading it says what is wrong
+        if stamp != self._stamp:
+            self._stamp, self._since, self._emptied = stamp, time.monotonic(), False
+        return not self._emptied
+
+    def emptied(self) -> None:
+        """It was read after `changed`, and held nothing new.
+
+        That counts only once the last change is old: stamps are coarse, and a change just after the reading
+        may bear the same.
+        """
+        self._emptied = time.monotonic() - self._since > STAMP_S
 
 
 def read_outbox(directory: int, seen: frozenset[str]) -> list[OutboxItem | BadOutboxItem]:

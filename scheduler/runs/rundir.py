@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from backend.clock import from_iso
@@ -119,6 +120,10 @@ class RunDir:
         return self.path / "spec.json"
 
     @property
+    def conversation_json(self) -> Path:
+        return self.path / "conversation.json"
+
+    @property
     def stdin_fifo(self) -> Path:
         return self.path / "stdin.fifo"
 
@@ -184,9 +189,16 @@ class RunDir:
 
     # What the scheduler writes
 
-    def write_inputs(self, task: Mapping[str, object], prompt: str, env: Mapping[str, str]) -> None:
-        """Write `task.json`, `prompt.md` and `env.json`."""
+    def write_inputs(
+        self,
+        task: Mapping[str, object],
+        prompt: str,
+        env: Mapping[str, str],
+        conversation: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
+        """Write `task.json`, `prompt.md`, `env.json` and `conversation.json`."""
         with self._opened() as directory:
+            durable.write_file(directory, "conversation.json", durable.encode_json(dict(conversation)))
             durable.write_file(directory, "task.json", durable.encode_json(task))
             durable.write_file(directory, "prompt.md", prompt.encode())
             durable.write_file(directory, "env.json", durable.encode_json(env))
@@ -225,6 +237,21 @@ class RunDir:
                     os.close(inbox)
         except OSError as error:
             raise BadRunFile(f"cannot write {self.inbox / name}: {error.strerror}") from error
+
+    def prompt(self) -> str:
+        """What the agent was told to do.
+
+        Raises:
+            BadRunFile: if it is not there any more, or damaged.
+        """
+        text = self._record("prompt.md", bytes.decode, SPEC_LIMIT)
+        if text is None:
+            raise BadRunFile(f"{self.prompt_md} is gone", "the agent may have removed it; stop the run")
+        return text
+
+    def conversation(self) -> dict[str, object]:
+        """What the conversation with the agent was begun with; empty before `write_inputs`."""
+        return self._record("conversation.json", _object, SPEC_LIMIT) or {}
 
     # What the agent writes
 

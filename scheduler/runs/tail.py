@@ -53,6 +53,14 @@ class Tail:
         """Whether the last read reached the end of the file."""
         return self._at_end
 
+    def changed(self) -> bool:
+        """Whether a read may find something: cheaper than reading, for a file that is looked at often."""
+        try:
+            info = os.stat(self._path, follow_symlinks=False)
+        except OSError:
+            return True  # reading it says what is wrong
+        return not self._at_end or not stat.S_ISREG(info.st_mode) or info.st_size != self._position
+
     def read(self, limit_bytes: int = READ_LIMIT, *, final: bool = False) -> list[Line]:
         """The lines that are complete within the next `limit_bytes` of the file; there may be none yet.
 
@@ -85,24 +93,35 @@ class Tail:
         return Line(begin, end, data, truncated=end - begin - newline > len(data))
 
     def _next_block(self, limit: int) -> bytes:
-        try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
+        block, size = read_block(self._path, self._position, limit)
+        if size is None:
             self._at_end = True
             return b""
-        except OSError as error:
-            raise BadRunFile(f"cannot read {self._path}: {error.strerror}") from error
-        try:
-            info = os.fstat(fd)
-            if not stat.S_ISREG(info.st_mode):
-                raise BadRunFile(f"{self._path} is not a regular file")
-            if info.st_size < self._position:
-                raise BadRunFile(
-                    f"{self._path} has {info.st_size} bytes, and {self._position} were read before",
-                    "something has cut it; what was read stays valid",
-                )
-            block = os.pread(fd, limit, self._position)
-        finally:
-            os.close(fd)
-        self._at_end = self._position + len(block) >= info.st_size
+        if size < self._position:
+            raise BadRunFile(
+                f"{self._path} has {size} bytes, and {self._position} were read before",
+                "something has cut it; what was read stays valid",
+            )
+        self._at_end = self._position + len(block) >= size
         return block
+
+
+def read_block(path: Path, offset: int, limit: int) -> tuple[bytes, int | None]:
+    """At most `limit` bytes of a file from `offset` on, and the file's size; None while there is no file.
+
+    Raises:
+        BadRunFile: if it is no regular file or cannot be read.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return b"", None
+    except OSError as error:
+        raise BadRunFile(f"cannot read {path}: {error.strerror}") from error
+    try:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode):
+            raise BadRunFile(f"{path} is not a regular file")
+        return os.pread(fd, limit, offset), info.st_size
+    finally:
+        os.close(fd)

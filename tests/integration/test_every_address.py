@@ -74,6 +74,15 @@ ORDER: tuple[Step, ...] = (*WORKER, ("POST", "queue/enqueue", {"id": "t", "title
 WORKING: tuple[Step, ...] = (*ORDER, ("POST", "queue/claim", {"worker_id": "w"}))
 SESSION: tuple[Step, ...] = (*WORKING, ("POST", "sessions", {"id": "s", "session_id": "s", "worker_id": "w"}))
 SAID: tuple[Step, ...] = (*TASK, ("POST", "chat/messages", {"task_id": "t", "message": "hello"}))
+RULE = {"id": "rule", "message_id": "q", "scope": "task", "answer": "this", "actor": "human:ana"}
+RULED: tuple[Step, ...] = (*ASKED, ("POST", "rules", RULE))
+ALERT = {"key": "quota:c-m:demo", "reason": "the provider refuses work", "until": "2100-01-01T00:00:00Z"}
+ALERTED: tuple[Step, ...] = (("POST", "alerts", ALERT),)
+APPROVED: tuple[Step, ...] = (*WITH_COMMIT, ("POST", "tasks/t/approve", {"actor": "human:ana"}))
+PART = {
+    "id": "part", "title": "Part", "role": "implement", "base_branch": "main", "base_sha": "b",
+    "created_by": "ana",
+}  # fmt: skip
 KEY: tuple[Step, ...] = (("POST", "keys", {"label": "one", "scope": "read"}),)
 
 EXAMPLES: dict[str, Example] = {
@@ -104,6 +113,7 @@ EXAMPLES: dict[str, Example] = {
     "approve_task": Example("tasks/t/approve", {"actor": "human:ana"}, WITH_COMMIT),
     "accept_task": Example("tasks/t/accept", {"accepted_by": "ana"}, HANDED_IN),
     "reject_task": Example("tasks/t/reject", {"reason": "no", "rejected_by": "ana"}, HANDED_IN),
+    "split_task": Example("tasks/t/split", {"parts": [PART]}, APPROVED),
     "conflict_task": Example("tasks/t/conflict", {"reason": "no"}, WITH_COMMIT),
     "fail_task": Example("tasks/t/fail", {"reason": "no"}, HELD),
     "block_task": Example("tasks/t/block", {}, TASK, 409),
@@ -144,6 +154,13 @@ EXAMPLES: dict[str, Example] = {
     "pause": Example("pause", {"reason": "lunch"}),
     "resume": Example("resume", {}),
     "cost": Example("cost?since=2026-01-01T00:00:00Z"),
+    "list_usage": Example("usage?by=task&since=2026-01-01T00:00:00Z", before=HELD),
+    "list_alerts": Example("alerts", before=ALERTED),
+    "raise_alert": Example("alerts", ALERT),
+    "clear_alert": Example("alerts/clear", {"key": "quota:c-m:demo"}, ALERTED, 204),
+    "list_rules": Example("rules", before=RULED),
+    "create_rule": Example("rules", RULE, ASKED, 201),
+    "revoke_rule": Example("rules/rule/revoke", {"actor": "human:ana"}, RULED),
     "list_events": Example("events", before=TASK),
     "last_event": Example("events/last"),
     "sync_state": Example("sync"),

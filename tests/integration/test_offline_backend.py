@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,20 @@ from backend.model import (
     MessageKind,
     MessageType,
     NewMessage,
+    NewRule,
     NewTask,
     Outcome,
     Priority,
     Queue,
     Renewal,
+    RuleScope,
     RunEnd,
     RunPatch,
     RunStatus,
     SenderType,
     TaskFilter,
     TaskPatch,
+    UsageBy,
 )
 from backend.offline.backend import OfflineBackend
 from backend.remote import RemoteBackend
@@ -173,6 +177,9 @@ async def test_what_needs_the_server_says_so(one: House) -> None:
     for refused in (
         one.here.pause(actor=ANA),
         one.here.transition(Transition("t", Action.FORCE, ANA, reason="x", to=Queue.DONE)),
+        one.here.split_task("t", [NewTask("u", "U", "implement", "main", "base", "ana")], actor=ANA),
+        one.here.create_rule(NewRule("rule", "q", RuleScope.TASK, "yes"), actor=ANA),
+        one.here.revoke_rule("rule", actor=ANA),
     ):
         with pytest.raises(Offline, match="the server is away"):
             await refused
@@ -331,6 +338,57 @@ async def test_a_question_asked_and_answered_without_the_server(one: House) -> N
     assert told.delivered_at is not None
     assert await one.here.list_conflicts() == []
     await one.is_same()
+
+
+async def test_a_rule_answers_without_the_server_and_once(one: House) -> None:
+    await one.create(one.here, "t")
+    claim = await one.claim("t")
+    bot: dict[str, Any] = {"run_id": claim.run.id, "sender": Actor(SenderType.WORKER, "impl-1")}
+    await one.here.post_message(asked("q1", "t", request_id="x1", **bot))
+    await one.here.create_rule(NewRule("rule", "q1", RuleScope.TASK, "the red one"), actor=ANA)
+    await one.online()
+    await one.away()
+    assert [rule.id for rule in await one.here.list_rules()] == ["rule"]
+    assert (await one.here.post_message(asked("q2", "t", request_id="x2", **bot))).answer == "the red one"
+    await one.here.mark_delivered("q2")
+    await one.back()
+    told = await one.server.get_message("q2")
+    assert told.answer == "the red one"
+    assert told.delivered_at is not None
+    assert [rule.uses for rule in await one.server.list_rules()] == [1]
+    said = [message for message in await one.server.list_messages("t") if message.parent_message_id == "q2"]
+    assert len(said) == 1
+    assert await one.here.list_conflicts() == []
+    assert await one.here.list_rules() == await one.server.list_rules()
+    await one.is_same()
+
+
+async def test_what_everybody_should_know_is_said_when_the_server_is_back(one: House) -> None:
+    until_then = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    await one.server.raise_alert("budget:day", "spent", until=until_then)
+    await one.online()
+    await one.away()
+    await one.here.raise_alert("quota:home-laptop:demo", "the provider refuses work", until=until_then)
+    await one.here.clear_alert("budget:day")
+    assert [alert.key for alert in await one.here.list_alerts()] == ["quota:home-laptop:demo"]
+    await one.back()
+    expected = {"budget:day": until_then, "quota:home-laptop:demo": until_then}
+    assert {alert.key: alert.until for alert in await one.server.list_alerts()} == expected
+    await one.away()
+    assert {alert.key: alert.until for alert in await one.here.list_alerts()} == expected
+
+
+async def test_what_was_used_is_known_without_the_server(one: House) -> None:
+    await one.create(one.here, "t")
+    claim = await one.claim("t")
+    await one.here.update_run(claim.run.id, RunPatch(cost_usd=1.5, tokens_input=10))
+    await one.online()
+    await one.away()
+    await one.here.update_run(claim.run.id, RunPatch(cost_usd=2.5, tokens_input=20))
+    (used,) = await one.here.usage(UsageBy.TASK, since=datetime(2020, 1, 1, tzinfo=UTC))
+    assert (used.key, used.runs, used.cost_usd, used.tokens_input) == ("t", 1, 2.5, 20)
+    await one.back()
+    assert await one.server.usage(UsageBy.TASK, since=datetime(2020, 1, 1, tzinfo=UTC)) == [used]
 
 
 async def test_an_answer_that_another_gave_first(one: House) -> None:

@@ -213,8 +213,9 @@ async def test_broken_git_closes_intake_leaves_the_task_blameless_and_passes(tmp
         await until(given_back, "the task to be given back")
         task = await work.backend.get_task("t1")
         assert task.attempts_counted == 0
-        said = (await work.desk.why("t1")).summary
-        assert said.startswith("this machine's intake is paused by system:scheduler")
+        assert (await work.desk.why("t1")).summary.startswith(
+            "this machine's intake is paused by system:scheduler"
+        )
         hub.with_name("elsewhere").rename(hub)
         await work.desk.resume()
 
@@ -246,8 +247,9 @@ async def test_broken_git_at_the_end_of_a_run_loses_nothing(tmp_path: Path) -> N
             return (await work.backend.get_pause(machine=work.project.orchestrator_id)).paused
 
         await until(paused, "intake to be paused")
-        pause = await work.backend.get_pause(machine=work.project.orchestrator_id)
-        assert "cannot be settled" in (pause.reason or "")
+        assert "cannot be settled" in (
+            (await work.backend.get_pause(machine=work.project.orchestrator_id)).reason or ""
+        )
         assert await queue_of(work) is Queue.CLAIMED
         (hub.parent / "config.away").replace(hub / "config")
         clock.advance(20)

@@ -165,7 +165,7 @@ def test_a_claim_of_roles_walks_the_index_of_roles(crowded: psycopg.Connection[A
         ("list_expired", {"now": 0}, "tasks_leased"),
         ("list_live_runs", {}, "runs_live"),
         ("find_holder", {"task_id": "t1", "fence": 1}, "runs_task_id_fence_key"),
-        ("sum_cost", {"since": 19_900}, "runs_with_cost"),
+        ("sum_cost", {"since": 19_900}, "Scan using runs_"),
         ("list_entity_events", {"entity_id": "r1", "after": 0, "limit": 1}, "events_by_entity"),
         ("list_events", {"after": 19_000, "limit": 500}, "events_pkey"),
         ("renew_lease", {"id": "t1", "fence": 1, "orchestrator_id": "o", "expires": 0}, "tasks_id_key"),

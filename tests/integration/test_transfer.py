@@ -31,9 +31,11 @@ from backend.model import (
     MessageKind,
     MessageType,
     NewMessage,
+    NewRule,
     NewTask,
     Outcome,
     Queue,
+    RuleScope,
     RunEnd,
     RunPatch,
     SenderType,
@@ -89,6 +91,7 @@ async def lived(backend: LocalBackend, clock: ManualClock) -> None:
     )  # fmt: skip
     await backend.post_message(asked)
     await backend.answer("m1", "b", actor=ANA)
+    await backend.create_rule(NewRule("r1", "m1", RuleScope.ROLE), actor=ANA)
     note = NewMessage("m2", "held", ANA, MessageType.STATUS, MessageKind.NOTE, "Mind", parent_message_id="m1")
     await backend.post_message(note)
     await backend.pause(actor=ANA, reason="lunch")
@@ -162,6 +165,26 @@ async def test_there_and_back_again_is_equal(tmp_path: Path, clock: ManualClock,
     assert {task["queue"] for task in json.loads(raw)["tasks"]} == {
         "done", "claimed", "provisional", "failed", "incoming", "blocked", "backlog",
     }  # fmt: skip
+
+
+async def test_a_task_that_became_several_and_a_rule_live_on(
+    tmp_path: Path, clock: ManualClock, raw: bytes
+) -> None:
+    async with sqlite(tmp_path, "mid", clock) as mid:
+        await mid.import_state(raw, actor=ANA)
+        await mid.transition(Transition("review", Action.APPROVE, ANA))
+        part = NewTask("part", "Part", "implement", "main", "base", "ana")
+        await mid.split_task("review", [part], actor=SYSTEM)
+        split = await exported(mid)
+    async with postgresql(clock) as backend:
+        await backend.import_state(split, actor=ANA)
+        assert (await backend.get_task("after")).blocked_by == ("done", "part", "review")
+        (rule,) = await backend.list_rules()
+        assert (rule.id, rule.scope_id, rule.exact, rule.answer) == ("r1", "implement", True, "b")
+        asked = NewMessage(
+            "m3", "held", BOT, MessageType.REQUEST, MessageKind.QUESTION, HOSTILE, run_id="run-held"
+        )
+        assert (await backend.post_message(asked)).answer == "b"
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
@@ -284,6 +307,11 @@ WRONG: dict[str, tuple[Change, str]] = {
     "a parent that comes later": (
         lambda w: w["messages"][0].update(parent_message_id="m2"), "comes after it",
     ),
+    "a rule by a program": (lambda w: w["rules"][0].update(author="worker:impl-1"), "only a person makes"),
+    "a rule for anything": (lambda w: w["rules"][0].update(exact=False, pattern="*"), "nearly anything"),
+    "a rule for another request": (lambda w: w["rules"][0].update(pattern="Why?"), "does not fit message"),
+    "a rule for a note": (lambda w: w["rules"][0].update(message_id="m2"), "asks nothing of this kind"),
+    "a rule of no request": (lambda w: w["rules"][0].update(message_id="none"), "no message 'none'"),
     "a field nobody knows": (lambda w: task(w, "ready").update(colour="red"), "colour"),
     "a field of the wrong kind": (lambda w: task(w, "ready").update(priority=3), r"priority"),
     "a field left out": (lambda w: task(w, "ready").pop("body"), "body"),

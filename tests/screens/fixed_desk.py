@@ -6,9 +6,10 @@ It keeps what it is asked to do in `calls`, answers like the real one, and can b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from backend.clock import ManualClock, from_ms
@@ -40,10 +41,15 @@ from backend.model import (
 from backend.sync import LOCAL, Choice, Conflict, SyncState
 from scheduler.admission.verdict import Explanation, closed, passed
 from scheduler.agents.events import AgentEvent
+from scheduler.answers import RuleWish
 from scheduler.notices import Notice
+from scheduler.runs.pages import Page, holds, read_event
 
 CLOCK = ManualClock(1_767_267_000_000)  # 2026-01-01 11:30 UTC
 NOW = from_ms(CLOCK.now_ms())
+RECORDING = Path(__file__).parent / "claude_run.jsonl"
+"""`events.jsonl` of a run of Claude Code 2.1.329 with a scripted model."""
+
 HUMAN = Actor(SenderType.HUMAN, "ana")
 MACHINE = "laptop"
 
@@ -268,6 +274,34 @@ class FixedBackend:
 
 
 @dataclass
+class FixedPages:
+    """A record whose places are the numbers of its events."""
+
+    transcripts: dict[str, list[AgentEvent]]
+    run_id: str
+
+    def _page(self, start: int, end: int) -> Page:
+        found = self.transcripts.get(self.run_id, [])[start:end]
+        return Page(start, start + len(found), tuple(enumerate(found, start)))
+
+    def last(self) -> Page:
+        return self.before(len(self.transcripts.get(self.run_id, [])))
+
+    def before(self, end: int) -> Page:
+        return self._page(max(0, end - 200), end)
+
+    def after(self, start: int) -> Page:
+        return self._page(start, start + 200)
+
+    def find(
+        self, text: str, start: int, *, backwards: bool = False, stop: Callable[[], bool] = lambda: False
+    ) -> int | None:
+        events = self.transcripts.get(self.run_id, [])
+        places = range(start - 1, -1, -1) if backwards else range(start, len(events))
+        return next((place for place in places if holds(events[place], text.lower())), None)
+
+
+@dataclass
 class FixedDesk:
     """What a person asks for is kept in `calls`; the data changes as the real desk would change it."""
 
@@ -322,8 +356,8 @@ class FixedDesk:
         }
         return await self._change(task_id, queue=ends[action], lease_expires_at=None)
 
-    async def answer(self, message_id: str, text: str) -> Message:
-        self._call("answer", message_id, text)
+    async def answer(self, message_id: str, text: str, *, rule: RuleWish | None = None) -> Message:
+        self._call("answer", message_id, text, *(() if rule is None else (rule.scope,)))
         asked = next(m for m in self.backend.messages if m.id == message_id)
         await self.backend.post(replace(asked, answer=text, answered_at=NOW))
         return asked
@@ -347,9 +381,14 @@ class FixedDesk:
         )
         return Explanation(task_id, "waits for a free implement agent", gates)
 
-    async def read_events(self, run_id: str, offset: int = 0) -> tuple[list[AgentEvent], int]:
-        found = self.transcripts.get(run_id, [])
-        return found[offset:], len(found)
+    async def interrupt(self, name: str, text: str) -> Message:
+        self._call("interrupt", name, text)
+        posted = note(f"note-{len(self.calls)}", name, text, created_at=NOW)
+        await self.backend.post(posted)
+        return posted
+
+    def pages(self, run_id: str) -> FixedPages:
+        return FixedPages(self.transcripts, run_id)
 
     async def notices(self) -> tuple[Notice, ...]:
         return self.troubles
@@ -509,6 +548,25 @@ def fleet() -> FixedDesk:
         ("turn.finished", {"outcome": "completed", "text": "Bounded the store by bytes."}),
         ("exited", {"code": 0}),
     )
+    return desk
+
+
+def recorded() -> FixedDesk:
+    """The fleet, where the work to review is a run of Claude Code as it was recorded."""
+    desk, events = fleet(), [read_event(line) for line in RECORDING.read_bytes().splitlines()]
+    desk.transcripts["run-4"] = events
+    asked = [event.data for event in events if event.kind == "request.opened"]
+    desk.backend.messages += [
+        question(
+            f"r-{number}", "01kc7m2q9x4a1", data["question"], run_id="run-4",
+            request_id=f"{data['request_id']}.0", answered_at=NOW,
+            answer="the oldest" if data["kind"] == "question" else "allow",
+        )
+        for number, data in enumerate(asked)
+    ]  # fmt: skip
+    ours = next(run for run in desk.backend.runs if run.id == "run-4")
+    session = next(event.data["session_ref"] for event in events if event.kind == "session.started")
+    desk.backend.runs[desk.backend.runs.index(ours)] = replace(ours, session_id=session)
     return desk
 
 

@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
+from fixed_desk import FixedPages
+from fixed_desk import transcript as events_of
 from rich.segment import Segment
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -31,8 +33,8 @@ from octopoid_tui.widgets.diff_model import parse_diff
 from octopoid_tui.widgets.diff_view import DiffView
 from octopoid_tui.widgets.grid import Grid
 from octopoid_tui.widgets.grid_model import Column, Row
-from octopoid_tui.widgets.log_view import LogView
 from octopoid_tui.widgets.meter import meter
+from octopoid_tui.widgets.transcript_view import TranscriptView
 
 
 class Leak(Widget):
@@ -68,7 +70,7 @@ class HostileApp(App[None]):
         yield Static("[@click=app.fire]CONTROL[/]", id="control")
         with Container():
             yield Grid([Column("a", "A", 30), Column("b", "B", 20), Column("c", "C", 10, flex=1)])
-            yield LogView()
+            yield TranscriptView()
             yield DiffView()
             yield ChatList(id="plain")
             yield ChatList(id="markdown")
@@ -85,12 +87,14 @@ class HostileApp(App[None]):
         text = self.payloads[self.shown][1]
         cells = (text, Content(text), meter(0.3, 12, text))
         self.query_one(Grid).set_rows([Row(text, cells, "error"), Row("2", (text, text, text))])
-        log = self.query_one(LogView)
-        log.clear()
-        log.extend([text], "tool")
-        log.write(text, "you")
-        log.flush()
-        log.search(text[:10])
+        said = (
+            ("message", {"text": text}),
+            ("tool.started", {"name": text, "title": text, "tool_id": text}),
+            ("log", {"text": text}),
+        )
+        transcript = self.query_one(TranscriptView)
+        transcript.show(FixedPages({"run": events_of(*said)}, "run"))
+        transcript.search(text[:10])
         line = text.replace("\n", " ")
         diff = (
             f"--- a/{line}.py\n+++ b/{line}.py\n@@ -1,2 +1,2 @@ {line}\n {line}\n-{line}\n+{line}\n{line}\n"

@@ -8,6 +8,7 @@ from app_pilot import SMALL, WIDE, Driven, driving
 from fixed_desk import NOW, fleet, question
 
 from backend.errors import Refused
+from backend.model import RuleScope
 
 
 def typed(d: Driven) -> str:
@@ -132,3 +133,33 @@ async def test_while_one_types_the_footer_promises_no_letter_keys() -> None:
         assert d.lines()[-1].split() == ["enter", "send", "or", "keep", "esc", "back"]
         await d.press("escape")
         assert "? help" in d.lines()[-1]
+
+
+async def test_an_answer_can_be_made_a_rule_where_it_is_typed() -> None:
+    async with driving(fleet()) as d:
+        await d.press("4", "i")
+        await d.type("/rule agent 2")
+        await d.press("enter")
+        await d.until(lambda: d.calls("answer") == [("m-2", "sliding window", RuleScope.AGENT)])
+        await d.until(lambda: d.flash == "answered impl-2, always for this agent: sliding window")
+
+
+async def test_a_rule_without_a_scope_is_not_sent() -> None:
+    async with driving(fleet()) as d:
+        await d.press("4", "i")
+        await d.type("/rule everybody 2")
+        await d.press("enter")
+        await d.until(lambda: "for a rule write" in d.flash)
+        assert typed(d) == "/rule everybody 2"
+        assert d.calls("answer") == []
+
+
+async def test_the_same_question_of_two_agents_is_one_entry() -> None:
+    known = fleet()
+    first = next(m for m in known.backend.messages if m.id == "m-2")
+    known.backend.messages.append(
+        replace(first, id="m-twin", conversation_id="01kc7m2q9x4b3", created_at=NOW)
+    )
+    async with driving(known) as d:
+        await d.press("4")
+        await d.until(lambda: "(asked 2 times)" in d.text())

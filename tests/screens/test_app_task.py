@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 from app_pilot import SMALL, WIDE, Driven, driving
-from fixed_desk import ago, fleet, run, transcript
+from fixed_desk import ago, fleet, recorded, run, transcript
 from textual.widgets import Input, TextArea
 
 from backend.errors import BadInput
 from backend.model import Outcome, Queue, RunStatus
 from octopoid_tui.screens.control.screen import ControlScreen
 from octopoid_tui.screens.dialogs.new_task import Form, NewTask
+from octopoid_tui.screens.dialogs.prompt import Prompt
 from octopoid_tui.screens.dialogs.why import Why
 from octopoid_tui.screens.task.screen import TABS, TaskScreen
 
@@ -102,6 +103,57 @@ async def test_enter_on_a_run_shows_that_attempts_transcript() -> None:
         await d.until(lambda: "✗ crashed" in d.text())
         await d.press("end", "enter")
         await d.until(lambda: "✗ ended with exit status 70: it crashed" in d.text())
+
+
+async def test_a_search_in_the_transcript_opens_the_call_that_holds_it() -> None:
+    async with driving(recorded(), SMALL) as d:
+        screen = await opened(d, tab="transcript")
+        await d.until(lambda: "turn completed" in d.text())
+        assert "session 503ee327" in d.text()
+        await d.press("slash")
+        await d.type("while self._size")
+        await d.press("enter")
+        await d.until(lambda: "NameError: name 'LIMIT'" in d.text())
+        await d.press("N")
+        await d.until(lambda: "+        self._size += len(value)" in d.text())
+        assert screen.focused is screen.transcript
+        await d.press("slash")
+        await d.press(*["backspace"] * 20)
+        await d.type("nowhere")
+        await d.press("enter")
+        await d.until(lambda: "nothing in this transcript holds 'nowhere'" in d.flash)
+
+
+async def test_questions_stand_with_their_answers() -> None:
+    async with driving(recorded()) as d:
+        await opened(d, tab="transcript")
+        await d.until(lambda: "↳ the oldest" in d.text())
+        assert "? Edit: src/store.py  ↳ allow" in d.text()
+
+
+async def test_an_agent_at_work_is_interrupted_with_a_text_for_it() -> None:
+    async with driving(fleet()) as d:
+        await opened(d, "01kc7m2q9x4b1", "transcript")
+        await d.press("I")
+        await d.until(lambda: isinstance(d.screen, Prompt))
+        assert "ask what to do instead" in d.text()
+        await d.press("ctrl+s")
+        await d.until(lambda: [call[0] for call in d.calls("interrupt")] == ["run-1"])
+        await d.until(lambda: d.flash == "interrupting impl-1")
+
+
+async def test_only_an_agent_that_can_be_interrupted_is() -> None:
+    desk = fleet()
+    desk.backend.runs[0] = replace(desk.backend.runs[0], adapter="command")
+    async with driving(desk) as d:
+        await opened(d, "01kc7m2q9x4b1", "transcript")
+        await d.press("I")
+        assert d.flash.endswith("impl-1 cannot be interrupted: command agents do not take it")
+        await d.press("escape")
+        await opened(d, GOOD, "transcript")
+        await d.press("I")
+        assert d.flash.endswith("no agent works on it now")
+        assert d.calls("interrupt") == []
 
 
 async def test_a_task_that_changes_is_shown_as_it_is_now() -> None:

@@ -14,12 +14,13 @@ from backend.config.schema import AgentSpec
 from scheduler.agents.command import CommandAdapter
 from scheduler.agents.demo import DemoAdapter
 from scheduler.agents.events import KINDS
-from scheduler.agents.interface import Adapter, AgentUnavailable, Assignment
+from scheduler.agents.interface import Adapter, AgentUnavailable, Assignment, Opening
 from scheduler.agents.registry import ADAPTERS, adapter_for
 from scheduler.follow import TEXT_LIMIT, shorten
 
 NOWHERE = Path("/nonexistent")
-ASSIGNMENT = Assignment("run", NOWHERE, "task", NOWHERE, NOWHERE, None)
+ASSIGNMENT = Assignment.trial(NOWHERE)
+OPENING = Opening("run", "Do it.", {})
 
 
 def spec(*command: str, **more: object) -> AgentSpec:
@@ -29,7 +30,7 @@ def spec(*command: str, **more: object) -> AgentSpec:
 @pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS.keys())
 @given(st.binary(max_size=300))
 def test_any_line_is_read(adapter: Adapter, line: bytes) -> None:
-    for draft in adapter.parse(line):
+    for draft in adapter.converse(OPENING).read(line).drafts:
         assert draft.kind in KINDS
         json.dumps(shorten(draft.data)).encode()
 
@@ -45,24 +46,25 @@ HOSTILE = [
 @pytest.mark.parametrize("line", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS.keys())
 def test_hostile_lines_are_read_too(adapter: Adapter, line: bytes) -> None:
-    drafts = adapter.parse(line)
+    drafts = adapter.converse(OPENING).read(line).drafts
     assert len(drafts) == 1
     assert drafts[0].kind in KINDS
     assert all(len(text) <= TEXT_LIMIT for text in shorten(drafts[0].data).values() if isinstance(text, str))
 
 
 def test_the_output_of_a_command_is_a_log_and_never_more() -> None:
-    (draft,) = CommandAdapter().parse(b'{"kind":"turn.finished","data":{"outcome":"max_turns"}}\x1b[2J')
+    line = b'{"kind":"turn.finished","data":{"outcome":"max_turns"}}\x1b[2J'
+    (draft,) = CommandAdapter().converse(OPENING).read(line).drafts
     assert draft.kind == "log"
-    assert "\x1b" not in draft.data["text"]
+    assert "\x1b" not in shorten(draft.data)["text"]
 
 
 def test_the_demo_agent_speaks_our_vocabulary() -> None:
-    (draft,) = DemoAdapter().parse(b'{"kind":"usage","data":{"input":3}}')
+    (draft,) = DemoAdapter().converse(OPENING).read(b'{"kind":"usage","data":{"input":3}}').drafts
     assert (draft.kind, draft.data) == ("usage", {"input": 3})
-    (other,) = DemoAdapter().parse(b'{"kind":"hack","data":{}}')
+    (other,) = DemoAdapter().converse(OPENING).read(b'{"kind":"hack","data":{}}').drafts
     assert other.kind == "unknown"
-    (text,) = DemoAdapter().parse(b"Traceback")
+    (text,) = DemoAdapter().converse(OPENING).read(b"Traceback").drafts
     assert (text.kind, text.data["text"]) == ("log", "Traceback")
 
 
@@ -72,6 +74,13 @@ def test_texts_are_cleaned_and_bounded_however_deep_they_lie() -> None:
     assert clean["input"]["ab"][0] == "red"
     assert len(clean["input"]["ab"][1]["deep"]) == TEXT_LIMIT
     assert (clean["n"], clean["t"]) == (3, "\ufffd")
+
+
+def test_what_is_nested_too_deeply_is_left_out() -> None:
+    deep: dict[str, object] = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    assert len(str(shorten(deep))) < 1000
 
 
 def test_a_program_is_found_by_the_path_that_the_agent_will_have(tmp_path: Path) -> None:
@@ -107,8 +116,8 @@ def test_the_demo_agent_is_a_program_of_its_own() -> None:
     assert Path(argv[2]).is_file()
 
 
-@pytest.mark.parametrize("name", ["claude", "codex", "acp", "anthropic", "", "no-such"])
+@pytest.mark.parametrize("name", ["", "no-such"])
 def test_an_adapter_this_version_has_not_names_those_it_has(name: str) -> None:
     with pytest.raises(AgentUnavailable, match="not available in this version") as caught:
         adapter_for(name)
-    assert "command, demo" in caught.value.next_step
+    assert ", ".join(sorted(ADAPTERS)) in caught.value.next_step

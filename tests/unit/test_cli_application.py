@@ -20,10 +20,10 @@ from octopoid_tui.cli.application import app, expected_errors, load
 from octopoid_tui.cli.commands import COMMANDS
 
 DOCUMENTED = (
-    "accept", "answer", "ask", "cancel", "conflicts", "demo", "diff", "doctor", "enqueue", "export",
-    "import", "init", "keys", "list", "logs", "pause", "projects", "questions", "reject", "resume",
-    "retry", "run", "serve", "settle", "show", "start", "status", "stop", "sync", "trust", "validate",
-    "why",
+    "accept", "agents", "answer", "ask", "attach", "cancel", "conflicts", "costs", "demo", "diff",
+    "doctor", "enqueue", "export", "import", "init", "interrupt", "keys", "list", "logs", "mcp", "pause",
+    "projects", "questions", "reject", "resume", "retry", "rules", "run", "serve", "settle", "show",
+    "start", "status", "stop", "sync", "tell", "trust", "validate", "why",
 )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def test_every_kind_is_shown_harmless_or_hidden(kind: str) -> None:
     assert "safe" in text or kind in HIDDEN
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS - HIDDEN))
+@pytest.mark.parametrize("kind", sorted(KINDS - HIDDEN - {"sent"}))
 def test_data_that_is_missing_is_no_error(kind: str) -> None:
     assert event_text(event(kind), PLAIN)
 

@@ -248,7 +248,7 @@ def test_roles_ship(name: str) -> None:
     assert f"role: {name}\n" in text
     used = set(re.findall(r"\{\{[#/]?(\w+)\}\}", text))
     known = {"task_id", "task_title", "task_body", "feedback", "commits_so_far", "diff_stat", "base_branch",
-             "conflict_paths", "checks", "fence"}  # fmt: skip
+             "conflict_paths", "checks", "fence", "diff", "evidence", "head_sha"}  # fmt: skip
     assert used <= known
     assert {"task_title", "task_body", "feedback", "fence"} <= used
     assert re.findall(r"\{\{#(\w+)\}\}", text) == re.findall(r"\{\{/(\w+)\}\}", text)
@@ -256,3 +256,15 @@ def test_roles_ship(name: str) -> None:
     assert re.search(r"[Dd]o not push", text)
     if "produces: commits" in text and name != "resolve":
         assert "changelog" in text
+
+
+def test_the_agents_that_are_commented_out_can_be_switched_on(tmp_path: Path) -> None:
+    write_initial(tmp_path, mode="local", main_branch="main")
+    path = tmp_path / ".octopoid" / "agents.yaml"
+    blocks = [block for block in path.read_text().split("\n\n") if "# agents:" in block]
+    kinds = []
+    for block in blocks:
+        entry = block[block.index("# agents:") :]
+        path.write_text(re.sub(r"(?m)^# ?", "", entry) + "\n")
+        kinds += [agent.adapter for agent in load(path.parent, {}).agents]
+    assert kinds == ["claude", "command"]

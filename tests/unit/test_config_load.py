@@ -161,18 +161,23 @@ notify: {bell: false}
 
 
 def test_keys_that_nothing_reads_yet_are_warned_of(tmp_path: Path) -> None:
-    """L-40: a limit on money that does not hold must not look as if it did."""
+    """L-40: a setting that does nothing must not look as if it did."""
     loaded = read(
         tmp_path,
-        "review: both\nbudgets: {day_usd: 5, project_usd: 9}\n",
-        "- {name: one, role: implement, adapter: command, command: [a]}\n"
-        "- {name: two, role: implement, adapter: command, command: [a], budget_usd: 1}\n",
+        "review: both\nnotify: {desktop: true}\n",
+        "- {name: one, role: implement, adapter: command, command: [a]}\n",
     )
     assert loaded.warnings == (
-        ".octopoid/config.yaml:1: review is both, but no agent reviews in this version: a person must accept",
-        ".octopoid/config.yaml:2: budgets.project_usd has no effect in this version",
-        ".octopoid/agents.yaml:2: agents[1].budget_usd has no effect in this version",
+        ".octopoid/config.yaml:1: review is both, but no agent here has role review: add one to agents.yaml",
+        ".octopoid/config.yaml:2: notify.desktop has no effect in this version",
     )
+    reviewer = "- {name: one, role: review, adapter: command, command: [a]}\n"
+    assert read(tmp_path, "review: agent\n", reviewer).warnings == ()
+
+
+def test_no_check_is_called_like_the_verdicts_of_agents(tmp_path: Path) -> None:
+    said = told(tmp_path, "checks:\n  - {name: agent review, command: 'true'}\n")
+    assert "is called agent review, as agents' verdicts are: rename it" in said[0]
 
 
 def test_unknown_key(tmp_path: Path) -> None:
@@ -241,7 +246,7 @@ def test_wrong_values_in_config(tmp_path: Path, config: str, expected: str) -> N
         ("- {name: a, role: b, adapter: command}", "(a) has adapter command but no command"),
         ("- {name: a, role: b, adapter: command, command: ['']}", "(a) has adapter command but no command"),
         ("- {name: a, role: b, adapter: clude}", "did you mean claude?"),
-        ("- {name: a, role: b, command: [x]}", "agents[0].command is only for adapter command, not claude"),
+        ("- {name: a, role: b, command: [x]}", "agents[0].command is only for adapters acp and command"),
         ("- {name: a, role: b, command: x y}", "agents[0].command is a single value: it takes list of text"),
         ("- {name: a/b, role: b}", "agents[0].name is not usable"),
         ("- {name: a, role: ../b}", "agents[0].role is not usable"),

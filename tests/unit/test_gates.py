@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from backend.clock import day_of
 from backend.config.schema import Agents, AgentSpec, Budgets, Config, Limits
 from backend.model import Pause, Priority, Queue, Run, RunStatus, Task, TaskType
 from scheduler.admission import gates
@@ -15,6 +16,9 @@ from scheduler.admission.candidate import RESOLVE, Candidate, role_wanted
 from scheduler.admission.explain import explain
 from scheduler.admission.gates import GATES, first_closed, judge
 from scheduler.admission.world import Host, Slot, World, read_host, seconds_until, slots_of
+from scheduler.budget import NOTHING, Ledger, Spent
+from scheduler.pipeline.review import REVIEW, Standing
+from scheduler.quota import APART
 
 NOW = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 SPEC = AgentSpec(name="worker", role="implement", adapter="command", command=("x",), interval_seconds=60)
@@ -50,7 +54,7 @@ def a_world(**known: Any) -> World:
     """A machine with nothing to do and everything to spare."""
     plain: dict[str, Any] = {
         "now": NOW, "config": Config(), "slots": (SLOT,), "pause": Pause(False), "queues": {}, "runs": (),
-        "needs_in_use": {}, "cost_today": 0.0, "host": Host(0.1, 8000, 50_000), "last_start": {},
+        "needs_in_use": {}, "ledger": Ledger(), "host": Host(0.1, 8000, 50_000), "last_start": {},
         "slot_errors": {}, "quota_until": {},
     }  # fmt: skip
     return World(**(plain | known))
@@ -114,15 +118,29 @@ CLOSED: list[tuple[str, dict[str, Any], dict[str, Any], str, datetime | None]] =
     ),
     (
         "budget",
-        {"cost_today": 10.0, "config": config(budgets=Budgets(day_usd=10))},
+        {"ledger": Ledger(Spent(10.0)), "config": config(budgets=Budgets(day_usd=10))},
         {},
         "today's budget is spent: $10.00 of $10.00",
-        datetime(2026, 3, 2, tzinfo=UTC),
+        day_of(NOW)[1],
+    ),
+    (
+        "budget",
+        {"ledger": Ledger(Spent(9.0, 500)), "config": config(budgets=Budgets(day_usd=10, day_tokens=500))},
+        {},
+        "today's budget is spent: 500 tokens of 500 tokens",
+        day_of(NOW)[1],
+    ),
+    (
+        "budget",
+        {"ledger": Ledger(projects={"p": Spent(7.0)}), "config": config(budgets=Budgets(project_usd=7))},
+        {"task": {"project_id": "p"}},
+        "the budget of project p is spent: $7.00 of $7.00: raise it in the configuration",
+        None,
     ),
     (
         "budget",
         {"config": config(budgets=Budgets(task_usd=1.5))},
-        {"cost_so_far": 2.0},
+        {"spent": Spent(2.0)},
         "this task's budget is spent: $2.00 of $1.50",
         None,
     ),
@@ -168,9 +186,9 @@ CLOSED: list[tuple[str, dict[str, Any], dict[str, Any], str, datetime | None]] =
 
 
 def candidate(
-    task: dict[str, Any] | None = None, role: str = "implement", cost_so_far: float = 0.0
+    task: dict[str, Any] | None = None, role: str = "implement", spent: Spent = NOTHING
 ) -> Candidate:
-    return Candidate(a_task(**(task or {})), role, cost_so_far)
+    return Candidate(a_task(**(task or {})), role, spent)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +241,8 @@ OPEN: list[tuple[gates.Gate, dict[str, Any], Candidate]] = [
     (gates.quota, {"quota_until": {"demo": HOURS}}, candidate()),
     (gates.resources, {"needs_in_use": {"db": 1}}, candidate({"needs": ("port",)})),
     (gates.host, {"host": Host(0.1, None, 50_000)}, candidate()),
-    (gates.budget, {"cost_today": 1e9}, candidate(cost_so_far=1e9)),
+    (gates.budget, {"ledger": Ledger(Spent(1e9))}, candidate(spent=Spent(1e9))),
+    (gates.attempts, {}, candidate({"queue": Queue.PROVISIONAL, "attempt_count": 5}, role=RESOLVE)),
     (gates.review_limit, {"queues": {Queue.PROVISIONAL: 999}}, candidate({"head_sha": "a" * 40})),
     (gates.review_limit, {"queues": {Queue.PROVISIONAL: 999}}, candidate({"resume_run_id": "r"})),
     (gates.role, {}, candidate(role=RESOLVE)),
@@ -235,6 +254,24 @@ OPEN: list[tuple[gates.Gate, dict[str, Any], Candidate]] = [
 )
 def test_a_gate_stays_open(gate: gates.Gate, facts: dict[str, Any], wish: Candidate) -> None:
     assert gate(a_world(**facts), SLOT, wish).passes
+
+
+def test_agents_of_one_provider_start_again_one_after_the_other() -> None:
+    three = tuple(Slot(f"w-{n}", SPEC) for n in range(3))
+    world = a_world(slots=three, quota_until={"command": HOURS})
+    clears = [gates.quota(world, slot, candidate()).clears_at for slot in three]
+    assert clears == [HOURS - 2 * APART, HOURS - APART, HOURS]
+
+
+def test_finished_work_waits_for_a_review_that_is_wanted_and_for_no_other() -> None:
+    task = a_task(queue=Queue.PROVISIONAL, head_sha="a" * 40)
+    assert role_wanted(task, Standing.WANTED) == REVIEW
+    assert role_wanted(replace(task, claimed_by="rev"), Standing.WANTED) is None
+    for standing in (Standing.NOT_ASKED, Standing.APPROVED, Standing.GIVEN_UP):
+        assert role_wanted(task, standing) is None
+    said = explain(a_world(), task, standing=Standing.WANTED)
+    assert said.summary == "no agent is configured for role 'review': add one to agents.yaml"
+    assert "approved it" in explain(a_world(), task, standing=Standing.APPROVED).summary
 
 
 def test_a_paused_agent_is_closed() -> None:

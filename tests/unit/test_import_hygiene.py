@@ -86,6 +86,14 @@ def test_ask_needs_no_package_but_ours(tmp_path: Path) -> None:
     assert not modules.intersection({"asyncio", "typer", "sqlite3", "ssl"})
 
 
+def test_the_tool_server_needs_no_package_but_ours(tmp_path: Path) -> None:
+    for name in ("outbox", "inbox"):
+        (tmp_path / name).mkdir()
+    modules = imported_by("mcp", cwd=tmp_path, OCTOPOID_RUN_DIR=str(tmp_path))
+    heavy = ("asyncio", "msgspec", "sqlite3", "typer", "yaml")
+    assert not modules.intersection(SCREEN + SERVERS + NEVER + heavy)
+
+
 def test_a_command_on_its_own_store_needs_no_server_and_no_screen(tmp_path: Path) -> None:
     git = ["git", "-c", "user.name=u", "-c", "user.email=u@example.org"]
     subprocess.run([*git, "init", "-q", tmp_path], check=True)

@@ -59,9 +59,10 @@ def wish(action: Action, **changes: Any) -> Transition:
 
 
 # What an action needs of a task besides its state, so that its guards hold.
-NEEDS: dict[Action, dict[str, Any]] = {Action.ACCEPT: APPROVED}
+NEEDS: dict[Action, dict[str, Any]] = {Action.ACCEPT: APPROVED, Action.SPLIT: APPROVED}
 LEADS_TO = {
     (Action.ENQUEUE, Queue.BACKLOG): Queue.INCOMING,
+    (Action.SPLIT, Queue.PROVISIONAL): Queue.DONE,
     (Action.HOLD, Queue.INCOMING): Queue.BACKLOG,
     (Action.CLAIM, Queue.INCOMING): Queue.CLAIMED,
     (Action.CLAIM_IN_PLACE, Queue.PROVISIONAL): Queue.PROVISIONAL,
@@ -140,6 +141,7 @@ def test_l04_nothing_survives_that_a_row_does_not_keep_or_set() -> None:
         Action.APPROVE: set(APPROVAL),
         Action.CONFLICT: {"reason"},
         Action.ACCEPT: {"merged_sha", "completed_at"},
+        Action.SPLIT: {"completed_at"},
         Action.REJECT: {"reason"},
         Action.FAIL: {"reason"},
         Action.ESCALATE: {"reason"},

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from backend.model import Outcome, Run, RunStatus
-from scheduler.outcome import BLAMELESS_LIMIT, Facts, Next, blameless_streak, decide
+from scheduler.outcome import (
+    ALIKE_LIMIT,
+    BLAMELESS_LIMIT,
+    Facts,
+    Next,
+    StopCause,
+    blameless_streak,
+    decide,
+)
+from scheduler.roles import Product
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -84,6 +93,44 @@ ROWS: list[tuple[str, dict[str, Any], Outcome, Next, str]] = [
         Next.RETRY,
         "silent for 9 s",
     ),
+    (
+        "too many turns",
+        {"cause": "stopped", "stop_reason": "it took 9 turns", "stop_cause": StopCause.TURNS},
+        Outcome.OUT_OF_TURNS,
+        Next.CONTINUE,
+        "9 turns",
+    ),
+    (
+        "its own budget",
+        {"cause": "stopped", "stop_reason": "spent", "stop_cause": StopCause.OWN_BUDGET},
+        Outcome.OVER_BUDGET,
+        Next.ESCALATE,
+        "spent",
+    ),
+    (
+        "a shared budget",
+        {"cause": "stopped", "stop_reason": "spent", "stop_cause": StopCause.SHARED_BUDGET},
+        Outcome.OVER_BUDGET,
+        Next.GIVE_BACK,
+        "spent",
+    ),
+    ("said budget", {"turn_outcome": "budget", "exit_code": 1}, Outcome.OVER_BUDGET, Next.ESCALATE, "budget"),
+    ("a verdict", {"produces": Product.VERDICT, "has_work": False}, Outcome.REVIEWED, Next.CHECK, "verdict"),
+    ("a plan", {"produces": Product.TASKS, "has_work": False}, Outcome.SUBMITTED, Next.CHECK, "plan"),
+    (
+        "no verdict",
+        {"produces": Product.VERDICT, "shortfall": "it left no verdict"},
+        Outcome.EMPTY,
+        Next.RETRY,
+        "left no verdict",
+    ),
+    (
+        "a verdict, and then it died",
+        {"produces": Product.VERDICT, "exit_code": 1},
+        Outcome.CRASHED,
+        Next.RETRY,
+        "exit status 1",
+    ),
     ("stopped", {"cause": "stopped", "signal": 15}, Outcome.STOPPED, Next.GIVE_BACK, "from outside"),
     ("killed", {"cause": "killed", "signal": 9}, Outcome.STOPPED, Next.GIVE_BACK, "from outside"),
     ("taken away", {"taken_away": True}, Outcome.STOPPED, Next.NOTHING, "taken away"),
@@ -118,6 +165,18 @@ def test_blameless_ends_in_a_row_come_to_a_person(cause: str) -> None:
     last = decide(facts(cause=cause, blameless_before=BLAMELESS_LIMIT - 1))
     assert last.next is Next.ESCALATE
     assert f"{BLAMELESS_LIMIT} runs in a row" in last.reason
+
+
+def test_what_ends_alike_again_and_again_comes_to_a_person() -> None:
+    """L-24"""
+    end = (Outcome.CRASHED, "it ended with exit status 3")
+    before = ((Outcome.TIMED_OUT, "silent"), *[end] * (ALIKE_LIMIT - 1))
+    decision = decide(facts(exit_code=3, ended_before=before))
+    assert decision.next is Next.ESCALATE
+    assert decision.reason == f"{ALIKE_LIMIT} attempts ended the same way: it ended with exit status 3"
+    assert decide(facts(exit_code=3, ended_before=before[:-1])).next is Next.RETRY
+    assert decide(facts(exit_code=4, ended_before=before)).next is Next.RETRY
+    assert decide(facts(exit_code=3, ended_before=(*before, (Outcome.CRASHED, "else")))).next is Next.RETRY
 
 
 def test_a_provider_limit_may_come_as_often_as_it_likes() -> None:

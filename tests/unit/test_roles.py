@@ -37,8 +37,8 @@ def test_a_file_of_the_project_replaces_the_shipped_one(tmp_path: Path) -> None:
 
 
 def test_a_role_of_ones_own(tmp_path: Path) -> None:
-    write(tmp_path, GOOD.replace("commits", "notes"), "poet")
-    assert load_role("poet", tmp_path).produces == "notes"
+    write(tmp_path, GOOD.replace("commits", "tasks"), "poet")
+    assert load_role("poet", tmp_path).produces == "tasks"
 
 
 def test_a_missing_role_says_where_to_write_it(tmp_path: Path) -> None:
@@ -79,3 +79,18 @@ def test_a_file_that_is_not_well_formed_is_named_with_the_reason(
         load_role("implement", tmp_path)
     assert str(path) in str(caught.value)
     assert why in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("properties", "why"),
+    [
+        ("produces: notes", "cannot produce 'notes'"),
+        ("produces: [commits]", "cannot produce"),
+        ("produces: verdict", "cannot have in_place: false"),
+        ("produces: tasks\nin_place: true", "cannot have in_place: true"),
+    ],
+)
+def test_what_no_role_can_produce(tmp_path: Path, properties: str, why: str) -> None:
+    write(tmp_path, GOOD.replace("produces: commits", properties))
+    with pytest.raises(ConfigError, match=why):
+        load_role("implement", tmp_path)

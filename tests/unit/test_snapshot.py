@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from backend.model import Priority, Queue, Task
-from octopoid_tui.snapshot import Changes, Snapshot, apply, build, unlocked, view_key
+from backend.ranking import unlocked
+from octopoid_tui.snapshot import Changes, Snapshot, apply, build, view_key
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "screens"))
 from fixed_desk import NOW, ago, fleet, question, task
@@ -54,10 +55,10 @@ def test_questions_are_ranked_by_what_an_answer_unlocks_then_priority_then_age()
         task("new", "t", Queue.CLAIMED),
     ]
     asked = (
-        question("q-new", "new", "?", created_at=ago(minutes=1)),
-        question("q-old", "old", "?", created_at=ago(minutes=9)),
-        question("q-urgent", "urgent", "?"),
-        question("q-hub", "hub", "?"),
+        question("q-new", "new", "new?", created_at=ago(minutes=1)),
+        question("q-old", "old", "old?", created_at=ago(minutes=9)),
+        question("q-urgent", "urgent", "urgent?"),
+        question("q-hub", "hub", "hub?"),
     )
     ranked = built(*tasks, questions=asked).questions
     assert [q.message.id for q in ranked] == ["q-hub", "q-urgent", "q-old", "q-new"]

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from backend.errors import Refused
 from backend.interface import Action, Backend, Transition
 from backend.model import OPEN_QUEUES, Json, NewTask, Priority, Queue, Task, TaskPatch
-from backend.server.bodies import TaskQuery
+from backend.server.bodies import SplitBody, TaskQuery
 from backend.server.caller import default_actor, require_task, take_actor
 from backend.server.pages import find_page
 from backend.server.shapes import complete_task, take_from_project
@@ -27,7 +27,7 @@ from backend.server.wire import (
     respond_rows,
     respond_task,
 )
-from backend.wire import event_json, message_json, run_json, task_json, to_json
+from backend.wire import event_json, from_json, message_json, run_json, task_json, to_json
 
 router = APIRouter()
 
@@ -151,3 +151,16 @@ async def count_queues(request: Request) -> Response:
             "waiting": {priority.value: waiting.get(priority, 0) for priority in Priority},
         }
     )
+
+
+@router.post("/tasks/{task_id}/split")
+async def split_task(request: Request, task_id: str) -> Response:
+    """Make a task's parts and call it done."""
+    body = await read_body(request)
+    actor = take_actor(request, body)
+    given = make(SplitBody, body)
+    await require_task(request, task_id)
+    parts = [from_json(NewTask, part, strict=True) for part in given.parts]
+    version = asked_version(request) if given.version is None else given.version
+    task = await backend_of(request).split_task(task_id, parts, actor=actor, version=version)
+    return respond_task(task_json(task))

@@ -251,6 +251,30 @@ WHERE runs.status <> 'ended' AND runs.adapter = :adapter AND tasks.fence <> runs
 -- What the runs started since a time have cost.
 SELECT coalesce(sum(cost_usd), 0.0) FROM runs WHERE started_at >= :since AND cost_usd IS NOT NULL
 
+-- name: sum_task_usage
+-- What the runs started since a time have used, by task; the dearest first.
+SELECT r.task_id AS key, count(*) AS runs, coalesce(sum(r.cost_usd), 0.0) AS cost_usd,
+    sum(r.tokens_input) AS tokens_input, sum(r.tokens_output) AS tokens_output,
+    sum(r.tokens_cache_read) AS tokens_cache_read, sum(r.tokens_cache_write) AS tokens_cache_write
+FROM runs r WHERE r.started_at >= :since
+GROUP BY 1 ORDER BY 3 DESC, 1
+
+-- name: sum_agent_usage
+-- What the runs started since a time have used, by agent; the dearest first.
+SELECT r.agent_name AS key, count(*) AS runs, coalesce(sum(r.cost_usd), 0.0) AS cost_usd,
+    sum(r.tokens_input) AS tokens_input, sum(r.tokens_output) AS tokens_output,
+    sum(r.tokens_cache_read) AS tokens_cache_read, sum(r.tokens_cache_write) AS tokens_cache_write
+FROM runs r WHERE r.started_at >= :since
+GROUP BY 1 ORDER BY 3 DESC, 1
+
+-- name: sum_project_usage
+-- What the runs started since a time have used, by project; the dearest first.
+SELECT coalesce(t.project_id, '') AS key, count(*) AS runs, coalesce(sum(r.cost_usd), 0.0) AS cost_usd,
+    sum(r.tokens_input) AS tokens_input, sum(r.tokens_output) AS tokens_output,
+    sum(r.tokens_cache_read) AS tokens_cache_read, sum(r.tokens_cache_write) AS tokens_cache_write
+FROM runs r JOIN tasks t ON t.id = r.task_id WHERE r.started_at >= :since
+GROUP BY 1 ORDER BY 3 DESC, 1
+
 -- name: insert_evidence
 -- One check's result.
 INSERT INTO evidence (

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
-from backend.model import Message
+from backend.model import Message, RuleScope
+from backend.ranking import Question
 from octopoid_tui.actions import Action, Context, Where
 from octopoid_tui.feed import FeedStatus
 from octopoid_tui.host import Picture, begin
@@ -21,13 +22,15 @@ from octopoid_tui.panes.chat import ChatPane
 from octopoid_tui.panes.leases import LeasesPane
 from octopoid_tui.panes.queues import QueuesPane
 from octopoid_tui.screens.base import SMALLEST, FleetScreen
-from octopoid_tui.snapshot import Question
 from octopoid_tui.widgets.flash_line import FlashLine
 from octopoid_tui.widgets.footer import KeyFooter
 from octopoid_tui.widgets.notice_line import NoticeLine, pause_notice, sync_notice
 from octopoid_tui.widgets.status_line import StatusLine
 from octopoid_tui.widgets.tab_strip import Tab, TabStrip
 from octopoid_tui.widgets.too_small import TooSmall
+
+if TYPE_CHECKING:
+    from scheduler.answers import RuleWish
 
 NARROW = 110  # below this width, or
 SHORT = 28  # this height, one pane is shown at a time
@@ -252,18 +255,20 @@ class ControlScreen(FleetScreen):
     @on(ChatPane.Written)
     def _send(self, event: ChatPane.Written) -> None:
         event.stop()
-        self.app.start(partial(self._store, event.task_id, event.question, event.text), "Send")
+        send = partial(self._store, event.task_id, event.question, event.text, event.rule)
+        self.app.start(send, "Send")
 
-    async def _store(self, task_id: str, question: Message | None, text: str) -> None:
+    async def _store(self, task_id: str, question: Message | None, text: str, rule: RuleScope | None) -> None:
         try:
             if question is None:
                 await self.app.desk.note(task_id, text)
-                said = "note stored; the agent's next prompt carries it"
+                said = "note stored for the agent"
             else:
-                await self.app.desk.answer(question.id, text)
-                said = f"answered {question.sender.id}: {text}"
+                await self.app.desk.answer(question.id, text, rule=rule_wish(rule))
+                always = f", always for this {rule}" if rule else ""
+                said = f"answered {question.sender.id}{always}: {text}"
         except BaseException:
-            self.chat.give_back(task_id, question, text)
+            self.chat.give_back(task_id, question, text if rule is None else f"/rule {rule} {text}")
             raise
         self.app.flash(said)
 
@@ -271,3 +276,13 @@ class ControlScreen(FleetScreen):
         """What the marks were for has been done."""
         if context.marked:
             self.do_unmark()
+
+
+def rule_wish(scope: RuleScope | None) -> RuleWish | None:
+    """A rule for exactly the question that is answered."""
+    if scope is None:
+        return None
+    # What makes rules is loaded when one is made.
+    from scheduler.answers import RuleWish
+
+    return RuleWish(scope)

@@ -15,7 +15,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from backend.clean import clean_line
+from backend.clean import clean, clean_line
 from backend.model import Queue, Task
 from octopoid_tui.actions import Action, Context, Where
 from octopoid_tui.feed import FeedStatus
@@ -38,6 +38,7 @@ from octopoid_tui.widgets.too_small import TooSmall
 
 NARROW = 110
 DECISIONS = frozenset({"task.accept", "task.reject", "task.cancel"})
+PLAN_LINES = 200
 MEANT_FOR_THE_LAST = 0.7  # seconds after the screen has gone on by itself
 FILE_COLUMNS = (
     Column("path", "File", 12, flex=1, sortable=False),
@@ -133,16 +134,18 @@ class ReviewScreen(FleetScreen):
         evidence = await desk.backend.list_evidence(task.id)
         self._show_checks(task, evidence_summary(evidence, task.head_sha))
         if diff_too:
-            self.show_diff(await asyncio.to_thread(parse_diff, await desk.diff(task.id)))
+            self.show_diff(await asyncio.to_thread(parse_diff, await desk.diff(task.id)), plan_shown(task))
             self._show_checks(task, evidence_summary(evidence, task.head_sha))
 
-    def show_diff(self, model: DiffModel) -> None:
+    def show_diff(self, model: DiffModel, instead: str = "") -> None:
+        """Show changes, or where there are none, what else is to be decided on."""
         self._model = model
         self.files.set_rows([file_row(file) for file in model.files])
         self.diff.set_model(model)
         self.diff.display = bool(model.lines)
         self.nothing.display = not model.lines
-        self.nothing.update("No changes were collected: there is nothing to read.\n\nenter or esc goes back")
+        said = instead or "No changes were collected: there is nothing to read."
+        self.nothing.update(Content(f"{said}\n\nenter or esc goes back"))
         if not model.lines:
             self.set_focus(None)
         elif self.focused is None:
@@ -288,3 +291,16 @@ def file_row(file: DiffFile) -> Row:
         (f"{STATUS_SIGNS[file.status]} {file.path}", count(file.added), count(file.removed)),
         cell_tones=("", "ok", "error"),
     )
+
+
+def plan_shown(task: Task) -> str:
+    """The beginning of the plan that waits for approval; empty for work that is no plan."""
+    # Only a task that was broken down has one: what reads it is loaded then.
+    if "plan" not in task.metadata:
+        return ""
+    from scheduler.pipeline.plan import plan_of
+
+    plan = plan_of(task)
+    lines = [] if plan is None else clean(plan.text()).splitlines()
+    more = "\n… the whole plan is in the conversation" if len(lines) > PLAN_LINES else ""
+    return "\n".join(lines[:PLAN_LINES]) + more

@@ -36,6 +36,7 @@ RUN_COLUMNS = (
     Column("cost", "Cost", 6, right=True, priority=4, sortable=False),
     Column("commits", "Commits", 7, right=True, priority=7, sortable=False),
     Column("reason", "What happened", 18, flex=1, priority=1, sortable=False),
+    Column("session", "Session", 12, priority=8, sortable=False),
     Column("id", "Id", 14, priority=2, sortable=False),
 )
 
@@ -108,12 +109,26 @@ def run_rows(runs: Sequence[Run], now: datetime) -> list[Row]:
             "" if run.cost_usd is None else money(run.cost_usd),
             "" if run.commits_count is None else str(run.commits_count),
             run.reason or run.summary or "",
+            run.session_id or "",
             run.id,
         )
         rows.append(
-            Row(run.id, cells, cell_tones=("dim", tone, "", "dim", "dim", "dim", "dim", "dim", "", "dim"))
+            Row(
+                run.id,
+                cells,
+                cell_tones=("dim", tone, "", "dim", "dim", "dim", "dim", "dim", "", "dim", "dim"),
+            )
         )
     return rows
+
+
+def run_line(run: Run, caps: Sequence[str]) -> Content:
+    """Which run it is, which session of which agent program, and what that kind of agent can do."""
+    state, tone = glyphs.run(run)
+    said = [f"attempt {run.attempt}", run.agent_name, f"run {run.id}"]
+    said += [f"session {clean_line(run.session_id, 60)}"] if run.session_id else []
+    able = f"   {run.adapter} can: {', '.join(caps)}" if caps else f"   {run.adapter}"
+    return Content.assemble(styled(state, tone), f"  {'  '.join(said)}", (able, "$text-muted"))
 
 
 def evidence_summary(evidence: Sequence[Evidence], head_sha: str | None) -> Content:

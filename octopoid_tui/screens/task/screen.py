@@ -9,13 +9,13 @@ from typing import ClassVar
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
 from backend.clean import clean, clean_line
-from backend.model import Run, RunStatus, Task
+from backend.model import Run, Task
 from octopoid_tui.actions import Context, Where
 from octopoid_tui.feed import FeedStatus
 from octopoid_tui.host import Picture, begin
@@ -30,19 +30,20 @@ from octopoid_tui.screens.task.facts import (
     event_rows,
     evidence_text,
     facts,
+    run_line,
     run_rows,
 )
-from octopoid_tui.screens.task.transcript import lines_of
 from octopoid_tui.widgets.chat_list import ChatList
 from octopoid_tui.widgets.diff_model import parse_diff
 from octopoid_tui.widgets.diff_view import DiffView
+from octopoid_tui.widgets.filter_bar import FilterBar
 from octopoid_tui.widgets.flash_line import FlashLine
 from octopoid_tui.widgets.footer import KeyFooter
 from octopoid_tui.widgets.grid import Grid
-from octopoid_tui.widgets.log_view import LogView
 from octopoid_tui.widgets.status_line import StatusLine
 from octopoid_tui.widgets.tab_strip import Tab, TabStrip
 from octopoid_tui.widgets.too_small import TooSmall
+from octopoid_tui.widgets.transcript_view import TranscriptView
 
 TABS = ("description", "diff", "transcript", "timeline", "runs", "evidence", "why", "messages")
 FOLLOW_EVERY = 0.2  # seconds between two looks at a live transcript
@@ -60,7 +61,8 @@ class TaskScreen(FleetScreen):
     tabs = getters.query_one("#task-tabs", TabStrip)
     switcher = getters.query_one(ContentSwitcher)
     diff = getters.query_one(DiffView)
-    log_view = getters.query_one(LogView)
+    transcript = getters.query_one(TranscriptView)
+    search_bar = getters.query_one(FilterBar)
     conversation = getters.query_one(ChatList)
     too_small = getters.query_one(TooSmall)
 
@@ -69,8 +71,9 @@ class TaskScreen(FleetScreen):
         self._task_id = task_id
         self._tab = TABS[0]
         self._seen: dict[str, object] = {}
-        self._run_id: str | None = None
-        self._offset = 0
+        self._run: Run | None = None
+        self._chosen: str | None = None
+        """The run whose transcript was asked for; None for the newest."""
 
     def compose(self) -> ComposeResult:
         yield StatusLine()
@@ -81,7 +84,10 @@ class TaskScreen(FleetScreen):
                 yield Static("", id="facts", markup=False)
                 yield Static("", id="body", markup=False)
             yield DiffView(id="diff")
-            yield LogView(id="transcript")
+            with Vertical(id="transcript"):
+                yield Static("", id="run-line", markup=False)
+                yield TranscriptView(id="record")
+                yield FilterBar(self._search_left, "text in the transcript")
             yield Grid(EVENT_COLUMNS, id="timeline")
             yield Grid(RUN_COLUMNS, id="runs")
             with VerticalScroll(id="evidence"):
@@ -140,8 +146,8 @@ class TaskScreen(FleetScreen):
         self.switcher.current = name
         self.show_picture(self.app.picture)
         self.show_hints()
-        shown: Widget = self.query_one(f"#{name}")
-        shown.focus()
+        shown: Widget = self.transcript if name == "transcript" else self.query_one(f"#{name}")
+        self.set_focus(shown)
 
     def do_next_tab(self) -> None:
         self.choose_tab(self.tabs.neighbour(1))
@@ -172,7 +178,13 @@ class TaskScreen(FleetScreen):
         sources: dict[str, object] = {
             "description": task.body,
             "diff": task.head_sha,
-            "transcript": task.run_id,
+            "transcript": (
+                task.run_id,
+                task.version,
+                live and (live.status, live.session_id),
+                picture.snapshot.messages_seq,
+                self._chosen,
+            ),
             "timeline": picture.snapshot.seq,
             "runs": (task.version, live),
             "evidence": (task.version, task.head_sha),
@@ -201,8 +213,20 @@ class TaskScreen(FleetScreen):
         self.diff.set_model(await asyncio.to_thread(parse_diff, await self.app.desk.diff(task.id)))
 
     async def _read_transcript(self, task: Task) -> None:
+        from scheduler.steer import answers_of, caps_of  # with every adapter: only when a run is looked at
+
         runs = await self.app.desk.backend.list_runs(task_id=task.id)
-        self.show_run(runs[-1] if runs else None)
+        messages = await self.app.desk.backend.list_messages(task.id)
+        run = next((run for run in runs if run.id == self._chosen), runs[-1] if runs else None)
+        if run is None:
+            self.transcript.placeholder = "No agent has worked on this yet."
+            return
+        self.query_one("#run-line", Static).update(run_line(run, caps_of(run.adapter).names()))
+        if self._run is None or run.id != self._run.id:
+            self.transcript.zone = self.app.zone
+            self.transcript.show(self.app.desk.pages(run.id))
+        self._run = run
+        self.transcript.set_answers(answers_of(messages, run.id))
 
     async def _read_timeline(self, task: Task) -> None:
         events = await self.app.desk.backend.events(limit=EVENTS_SHOWN, entity_id=task.id)
@@ -229,50 +253,37 @@ class TaskScreen(FleetScreen):
 
     # The transcript
 
-    def show_run(self, run: Run | None) -> None:
-        """Show the transcript of a run from its start, and follow it while it is live."""
-        if run is None:
-            self.log_view.write("No agent has worked on this yet.", "dim")
-            return
-        if run.id == self._run_id:
-            return
-        self._run_id, self._offset = run.id, 0
-        self.log_view.clear()
-        state = "live" if run.status is not RunStatus.ENDED else "ended"
-        self.log_view.write(f"attempt {run.attempt}, {run.agent_name}, run {run.id}, {state}", "dim")
-        self._follow()
-
     @on(Grid.Selected, "#runs")
     def _run_opened(self, event: Grid.Selected) -> None:
         event.stop()
-        begin(self, partial(self._open_run, event.row_id), "Read the run", "read-run")
-
-    async def _open_run(self, run_id: str) -> None:
-        runs = await self.app.desk.backend.list_runs(task_id=self._task_id)
+        self._chosen = event.row_id
         self.choose_tab("transcript")
-        self.show_run(next((run for run in runs if run.id == run_id), None))
 
     def _follow(self) -> None:
-        reading = any(w.group == "follow" and not w.is_finished for w in self.workers if w.node is self)
-        if self._tab == "transcript" and self._run_id is not None and self.is_active and not reading:
-            begin(
-                self, partial(self._read_on, self._run_id), "Read the transcript", "follow", exclusive=False
-            )
+        if self._tab == "transcript" and self.is_active:
+            self.transcript.poll()
 
-    async def _read_on(self, run_id: str) -> None:
-        events, offset = await self.app.desk.read_events(run_id, self._offset)
-        if run_id != self._run_id:
-            return
-        self._offset = offset
-        for event in events:
-            for text, tone in lines_of(event, self.app.zone):
-                self.log_view.write(text, tone)
+    def do_search(self) -> None:
+        self.choose_tab("transcript")
+        self.search_bar.open()
+        self.show_hints()
+
+    def _search_left(self) -> None:
+        self.set_focus(self.transcript)
+        self.show_hints()
+        self.transcript.search(self.search_bar.text)
+
+    @on(TranscriptView.Searched)
+    def _searched(self, event: TranscriptView.Searched) -> None:
+        event.stop()
+        if not event.found:
+            self.app.flash(f"nothing in this transcript holds {event.text!r}", "warning")
 
 
 HINTS = {
     "description": "tab and shift+tab for the other tabs, esc to go back",
     "diff": "d opens the review; { } files, [ ] hunks",
-    "transcript": "follows the agent while it works; G goes to the end",
+    "transcript": "enter unfolds a call, / searches, G follows the agent, m writes to it",
     "timeline": "every change of this task, the newest first",
     "runs": "enter shows the transcript of an attempt",
     "evidence": "what the checks said, and on which commit",
