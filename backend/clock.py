@@ -9,6 +9,8 @@ from typing import Protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+EARLIEST_YEAR, LATEST_YEAR = 2, 9998
+"""Beyond them a time has no equal in every zone."""
 
 
 class Clock(Protocol):
@@ -68,6 +70,8 @@ def from_iso(text: str) -> datetime:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"time {text!r} has no zone: write it with Z or an offset")
+    if not EARLIEST_YEAR <= at.year <= LATEST_YEAR:
+        raise ValueError(f"time {text!r} is out of range")
     return at.astimezone(UTC)
 
 

@@ -103,7 +103,7 @@ class LocalBackend:
         except ImportError as error:
             raise StoreBroken(
                 "the driver of PostgreSQL is not installed",
-                "install it with: pip install 'octopoid[postgres]'",
+                "install it, in a checkout: uv tool install '.[postgres]'",
             ) from error
         return cls(await asyncio.to_thread(Pool.open, url, clock, limits or Limits()))
 

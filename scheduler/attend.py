@@ -126,8 +126,8 @@ class Attendant:
                 await self._dialogue.take(following, key, asked)
             for key in observed.closed:
                 await self._dialogue.withdraw(following, key)
-            if observed.active is not None:
-                await self._progress(following, observed.active, observed.news)
+            if observed.active is not None or following.unsaid:
+                await self._progress(following, observed.active or following.last_activity, observed.news)
             await self._watch_use(following, observed.news)
             following.trouble = None
             if observed.caught_up and not following.caught_up:
@@ -203,6 +203,7 @@ class Attendant:
     async def _progress(self, following: Following, at: datetime, news: dict[str, dict[str, Any]]) -> None:
         """Note activity, and what the agent says of its session and its use, in the store."""
         following.last_activity = at
+        news = {**following.unsaid, **news}
         if "session.started" in news and following.run.status is RunStatus.STARTING:
             await self._set_status(following, RunStatus.RUNNING)
         if not news and following.last_activity - following.run.last_activity_at < ACTIVITY_EVERY:
@@ -210,6 +211,7 @@ class Attendant:
         following.run = await self._backend.update_run(
             following.run.id, run_patch(news, following.last_activity)
         )
+        following.unsaid = {kind: data for kind, data in following.unsaid.items() if data is not news[kind]}
 
     async def _watch_use(self, following: Following, news: dict[str, dict[str, Any]]) -> None:
         """A provider that refuses one agent gets no new one; an agent that waits for it may go on waiting.

@@ -25,6 +25,7 @@ from scheduler.project import Project
 from scheduler.roles import load_role
 from scheduler.runs.launch import LaunchFailed
 from scheduler.start import Starter, Unstartable
+from scheduler.trust import untrusted
 
 log = logging.getLogger(__name__)
 
@@ -199,15 +200,23 @@ class Dispatcher:
     def _check_slots(self) -> None:
         """Know before claiming which slots cannot start; what is right again counts at once."""
         now = from_ms(self._clock.now_ms())
+        told = self._untrusted_prompts()
         for slot in slots_of(self._project.agents):
             if self._fleet.slot_rests.get(slot.name, now) > now:
                 continue
             self._fleet.slot_rests.pop(slot.name, None)
-            error = self._trouble_of(slot)
+            error = told or self._trouble_of(slot)
             if error is None:
                 self._fleet.slot_errors.pop(slot.name, None)
             else:
                 self._fleet.slot_errors[slot.name] = error
+
+    def _untrusted_prompts(self) -> str | None:
+        """Why no agent may be told what the project's own prompts say, which are read anew for each run."""
+        if not any(self._project.layout.roles.glob("*.md")):
+            return None
+        refusal = untrusted(self._project)
+        return None if refusal is None else str(refusal)
 
     def _trouble_of(self, slot: Slot) -> str | None:
         """Why the slot's agent cannot be started: its program, or the prompt of its role."""

@@ -26,6 +26,8 @@ from scheduler.runs.rundir import RunDir, RunDirState
 from scheduler.runs.tail import LINE_LIMIT, Line, Tail
 from scheduler.talk import END, Talk
 
+LASTING = ("session.started", "usage")
+"""What of an agent's events the store has to know in the end."""
 LIVENESS_EVERY = 20
 """Polls between two looks at the lock of a run: a vanished supervisor is rare."""
 
@@ -100,6 +102,8 @@ class Following:
     """Whether people may have written something that it has not been told."""
     finished_at: datetime | None = None
     """When its input was ended because its work was done."""
+    unsaid: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What its session and its use were last, as long as the store does not know."""
     unreadable: int = 0
     """Lines of its output that its adapter could not use."""
     ended: bool = False
@@ -145,9 +149,9 @@ class Following:
                 self._read_on(tail, source, observed, final=over)
         observed.caught_up = self._out.at_end
         observed.told = self.talk.flush()
-        waits = self.talk.requests
-        observed.asked = {key: request for key, request in waits.items() if key not in self.asked}
-        gone = [key for key in self.asked if key not in waits]
+        waits, asked = self.talk.requests, dict(self.asked)  # answers are delivered meanwhile
+        observed.asked = {key: request for key, request in waits.items() if key not in asked}
+        gone = [key for key in asked if key not in waits]
         observed.closed = tuple(key for key in gone if not self.talk.replied(key))
         if len(self._handled) < REQUESTS_CAP and (over or self._outbox.changed()):
             found = self.run_dir.read_outbox(self._handled)
@@ -272,10 +276,14 @@ class Following:
         """Keep what an event says that matters later: requests dealt with, and what decides the outcome."""
         if event.source == "scheduler":
             self._absorb_own(event)
+        if event.kind in LASTING:
+            self.unsaid[event.kind] = event.data
         if event.kind == "turn.finished":
             self.turn_outcome = str(event.data.get("outcome"))
             reason = event.data.get("reason")
             self.turn_reason = reason if isinstance(reason, str) else None
+            if self.turn_outcome == "completed":
+                self.rate_limited_until = self.refused = None  # it got over them
         elif event.kind == "refused":
             self.refused = str(event.data.get("reason"))
         elif event.kind == "unknown":

@@ -86,7 +86,7 @@ class Scheduler:
             AlreadyScheduling: another process runs the scheduler.
             GitError: the repository cannot be used.
         """
-        self._lock = take_lock(self._project, self._clock)
+        self._lock = await take_lock(self._project, self._clock)
         try:
             await self._start()
         except BaseException:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import datetime, timedelta
 
 from backend.clock import Clock
@@ -14,21 +16,30 @@ SILENT_AFTER = timedelta(seconds=120)
 """A machine that has not been heard of for so long is shown offline."""
 
 
+LOOKS_LAST_S = 0.5
+"""Who only looks whether a scheduler runs has its lock for a moment; so long it is tried again."""
+
+
 class AlreadyScheduling(Refused):
     """Another process runs this project's scheduler."""
 
     slug = "already-scheduling"
 
 
-def take_lock(project: Project, clock: Clock) -> OwnerLock:
+async def take_lock(project: Project, clock: Clock) -> OwnerLock:
     """Become the project's one scheduler.
 
     Raises:
         AlreadyScheduling: another process is; it is named.
     """
     lock = OwnerLock(project.layout.scheduler_lock, clock)
-    if lock.try_acquire("scheduler"):
-        return lock
+    give_up = time.monotonic() + LOOKS_LAST_S
+    while True:
+        if lock.try_acquire("scheduler"):
+            return lock
+        if time.monotonic() > give_up:
+            break
+        await asyncio.sleep(0.01)
     holder = lock.holder()
     who = f"process {holder.pid} on {holder.host}" if holder else "another process"
     raise AlreadyScheduling(

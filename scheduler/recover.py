@@ -16,7 +16,7 @@ from scheduler.agents.registry import adapter_for
 from scheduler.fleet import Fleet, give_back
 from scheduler.follow import Following
 from scheduler.project import Project
-from scheduler.runs.adopt import find_runs, stop
+from scheduler.runs.adopt import find_runs, is_up, stop
 from scheduler.runs.rundir import RunDir, RunDirState
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Recovery:
     def _agents_alive(self) -> list[RunDir]:
         """The runs of which something runs. Blocking."""
         found = find_runs(self._project.layout.runs)
-        return [run_dir for run_dir, state in found if state in (RunDirState.ALIVE, RunDirState.STARTING)]
+        return [run_dir for run_dir, state in found if is_up(run_dir, state)]
 
     def _stop_checks(self) -> None:
         """Checks of the last scheduler are repeated; their processes must not go on beside the new ones."""
@@ -91,7 +91,7 @@ class Recovery:
             return
         for place in self._project.checks_dir.iterdir():
             for run_dir, state in find_runs(place / "runs"):
-                if state in (RunDirState.ALIVE, RunDirState.STARTING):
+                if is_up(run_dir, state):
                     _end(run_dir)
             shutil.rmtree(place, ignore_errors=True)
 

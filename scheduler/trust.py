@@ -17,13 +17,14 @@ from backend.clean import clean_line
 from backend.config.locate import Layout
 from backend.config.schema import AgentSpec
 from backend.config.textfile import UnreadableFile, read_text
-from backend.errors import Refused, StoreBroken
+from backend.errors import ConfigError, Refused, StoreBroken
 from scheduler.git.errors import NotARepository
 from scheduler.git.run import Git
 from scheduler.project import Project
 from scheduler.runs.durable import encode_json, open_directory, write_file
 
-LONGEST = 300
+LONGEST = 1 << 16
+"""Characters of a line that are shown; a longer one could not be read, and is refused."""
 
 
 class Untrusted(Refused):
@@ -43,21 +44,16 @@ def untrusted(project: Project) -> Untrusted | None:
     )
 
 
-def require_trust(project: Project) -> None:
-    """
-    Raises:
-        Untrusted: the configuration may not be used yet. Blocking.
-    """
-    refusal = untrusted(project)
-    if refusal is not None:
-        raise refusal
+def content(project: Project) -> str:
+    """A digest of what would be agreed to, as it is now. Blocking."""
+    return _digest(project.layout)
 
 
-def agree(project: Project) -> None:
-    """Remember that a person agrees to the configuration as it is now. Blocking."""
+def agree(project: Project, seen: str) -> None:
+    """Remember that a person agrees to the configuration that they have seen, by its digest. Blocking."""
     path = _place()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    agreed = _agreed() | {_name(project.layout): _digest(project.layout)}
+    agreed = _agreed() | {_name(project.layout): seen}
     directory = open_directory(path.parent)
     try:
         write_file(directory, path.name, encode_json(agreed))
@@ -66,16 +62,30 @@ def agree(project: Project) -> None:
 
 
 def what_runs(project: Project) -> list[str]:
-    """What the configuration makes this machine do, one line each, fit to be shown."""
+    """What the configuration makes this machine do, one line each, fit to be shown.
+
+    Raises:
+        ConfigError: a line is too long for anybody to agree to.
+    """
     config = project.config
     lines = [
         f"agent {spec.name}: {spec.adapter} {shlex.join(_words(spec))}".rstrip() for spec in project.agents
     ]
+    for spec in project.agents:
+        lines += [f"agent {spec.name} has {name}={value}" for name, value in spec.env.items()]
+        lines += [f"agent {spec.name} is given your {name}" for name in spec.pass_env]
+        if spec.permissions != "ask":
+            allowed = spec.permissions if isinstance(spec.permissions, str) else ", ".join(spec.permissions)
+            lines.append(f"agent {spec.name} need not ask for: {allowed}")
+    if config.review in ("agent", "auto"):
+        lines.append(f"work is accepted without a person: review is {config.review}")
     lines += [f"check {check.name}: {check.command}" for check in config.checks]
     if config.mode == "remote":
         lines.append(f"server: {config.server.url}")
     if config.repo.path is not None:
         lines.append(f"repository: {project.repo}")
+    if any(len(line) > LONGEST for line in lines):
+        raise ConfigError(f"{project.layout.root} holds a command too long to be shown", "shorten it")
     return [clean_line(line, LONGEST) for line in lines]
 
 

@@ -219,6 +219,7 @@ def _is_newer(stored: sqlite3.Row, record: Any) -> bool:
         case Run():
             return stored["status"] == "ended" and record.ended_at is None
         case Message():
-            return stored["delivered_at"] is not None and record.delivered_at is None
+            times = ("answered_at", "withdrawn_at", "delivered_at")
+            return any(stored[name] is not None and getattr(record, name) is None for name in times)
         case _:
             return False

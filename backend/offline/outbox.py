@@ -115,9 +115,13 @@ class Outbox:
         ]
 
     def first_pending(self, passing_over: Iterable[str]) -> Entry | None:
-        """The first change that waits, but for those of some tasks."""
-        over = set(passing_over)
-        return next((entry for entry in self.pending() if entry.task_id not in over), None)
+        """The first change that waits, but for those of some tasks and what builds on these."""
+        over, held = set(passing_over), set[str]()
+        for entry in self.pending():
+            if entry.task_id not in over and held.isdisjoint(entry.needs):
+                return entry
+            held.add(entry.id)
+        return None
 
     def unsettled(self) -> list[Entry]:
         """What the server did not take, the oldest first."""

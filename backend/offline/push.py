@@ -20,7 +20,7 @@ from backend.offline.cache import Cache, CacheService
 from backend.offline.operations import Edit, Move, OnMessage, OnRun, touched
 from backend.offline.outbox import Entry, State
 from backend.remote import RemoteBackend
-from backend.rest.connection import KeyRefused, ServerFailed
+from backend.rest.connection import KeyRefused, NotPermitted, ServerFailed
 from backend.wire import changes_json, to_json
 
 log = logging.getLogger("backend.offline")
@@ -46,7 +46,12 @@ async def push(cache: Cache, server: RemoteBackend) -> bool:
                 stuck.add(entry.task_id)
             else:
                 await _refused(cache, server, entry, error)
+        except NotPermitted as error:
+            await _refused(cache, server, entry, error)
         except PASSING:
+            # A lost answer is no failure of the server; that it was sent has to stay known.
+            fewer = replace(entry, tries=max(1, entry.tries - 1))
+            await cache.write(lambda service, e=fewer: service.outbox.save(e))  # type: ignore[misc]
             raise
         except OctopoidError as error:
             await _refused(cache, server, entry, error)
@@ -97,9 +102,9 @@ async def _end_run(server: Backend, wish: Transition, error: OctopoidError) -> N
     reason = f"{wish.run_end.reason}; the server did not take it: {error.problem}"
     try:
         await server.end_run(wish.run_id, replace(wish.run_end, outcome=Outcome.LOST, reason=reason))
-    except PASSING:
-        raise
     except OctopoidError as trouble:
+        if isinstance(trouble, PASSING) and not isinstance(trouble, NotPermitted):
+            raise
         log.warning("run %s can not be ended: %s", wish.run_id, trouble)
 
 

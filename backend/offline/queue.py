@@ -63,7 +63,9 @@ def _do(service: CacheService, operation: Operation, *, sent: bool) -> object:
 
 def make_again(service: CacheService) -> None:
     """Put the waiting changes on top of records read anew; what does not fit the server will tell."""
-    for entry in service.outbox.pending():
+    for entry_id in [entry.id for entry in service.outbox.pending()]:
+        entry = service.outbox.find(entry_id)  # as the one before has left it
+        assert entry is not None
         try:
             result = service.do(entry.operation.on(None))
         except OctopoidError:

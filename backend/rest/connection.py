@@ -35,6 +35,12 @@ class KeyRefused(OctopoidError):
     http_status = 401
 
 
+class NotPermitted(KeyRefused):
+    """The key is good, and does not permit this one request."""
+
+    http_status = 403
+
+
 class Away(StoreBusy):
     """Nobody answers at the server's address, or what answers there has no server behind it."""
 
@@ -56,7 +62,7 @@ class ServerFailed(StoreBroken):
 
 STATUSES: dict[int, type[OctopoidError]] = {
     401: KeyRefused,
-    403: KeyRefused,
+    403: NotPermitted,
     404: NotFound,
     409: Refused,
     429: Throttled,
@@ -258,7 +264,9 @@ def _data(status: int, content: bytes) -> Any:
         data = decode(content)
     except ValueError as error:
         if status in (502, 503, 504):
-            raise Away(f"the server's proxy answers {status}", "is the server behind it running?") from error
+            away = Away(f"the server's proxy answers {status}", "is the server behind it running?")
+            away.sent = status != 503  # the proxy had passed it on
+            raise away from error
         raise StoreBroken(
             f"the server answered {status} with something that is no JSON", "is it Octopoid?"
         ) from error

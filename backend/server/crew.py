@@ -31,10 +31,11 @@ def worker_of(orchestrator_id: str | None) -> str | None:
 
 
 async def list_workers(backend: Backend) -> list[Worker]:
+    agents = await backend.list_agents()  # first: a machine is there before its agents, and stays
     machines = {machine.id: machine for machine in await backend.list_orchestrators()}
     return [
         _worker(agent, machines[agent.orchestrator_id])
-        for agent in await backend.list_agents()
+        for agent in agents
         if agent.adapter == EXTERNAL and worker_of(agent.orchestrator_id) is not None
     ]
 

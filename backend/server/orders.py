@@ -80,6 +80,7 @@ def new_task(body: EnqueueBody, actor: Actor) -> NewTask:
         type=body.task_type,
         blocked_by=body.blocked_by,
         repo_url=body.repository_url,
+        scope=body.scope,
     )
 
 

@@ -91,6 +91,7 @@ class EnqueueBody:
     repository_url: str | None = None
     branch_name: str = "main"
     blocked_by: tuple[str, ...] = ()
+    scope: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class ClaimWorkBody:
     execution_id: str | None = None
     session_id: str | None = None
     lease_seconds: LeaseSeconds = 300
+    scope: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

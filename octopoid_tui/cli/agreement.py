@@ -19,7 +19,8 @@ def ensure_trust(project: Project) -> None:
     Raises:
         Untrusted: the configuration came with the repository, and nobody has agreed to it.
     """
-    from scheduler.trust import agree, untrusted, what_runs
+    from scheduler.project import Project as Reread
+    from scheduler.trust import agree, content, untrusted, what_runs
 
     refusal = untrusted(project)
     if refusal is None:
@@ -28,9 +29,12 @@ def ensure_trust(project: Project) -> None:
         raise refusal
     import typer  # here, since the screen starts without it
 
+    # Read again after the digest was made: nothing else can be agreed to than what is shown.
+    seen = content(project)
+    lines = what_runs(Reread.open(project.layout.project))
     warn(f"{project.layout.root} came with the repository. It would run:")
-    for line in what_runs(project):
+    for line in lines:
         warn(f"  {line}")
     if not typer.confirm(QUESTION, default=False, err=True):
         raise refusal
-    agree(project)
+    agree(project, seen)

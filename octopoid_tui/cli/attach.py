@@ -74,11 +74,11 @@ class Typing:
     _rest: bytes = b""
     _lines: list[str] = field(default_factory=list)
 
-    def lines(self) -> Iterator[str]:
-        """What was typed since the last time; waits a moment where nothing was."""
+    def lines(self, wait_s: float) -> Iterator[str]:
+        """What was typed since the last time; waits so long where nothing was."""
         # Read here, and not by `sys.stdin`, whose buffer `select` does not see.
         fd = sys.stdin.fileno()
-        if not select.select([fd] if self.open else [], [], [], WAIT_SECONDS)[0]:
+        if not select.select([fd] if self.open else [], [], [], wait_s)[0]:
             return
         got = os.read(fd, 1 << 16)
         self.open = bool(got)
@@ -100,14 +100,14 @@ def _follow(run: Run, pages: Pages, style: Style) -> None:
             ended = ended or event.kind == "exited"
         sys.stdout.flush()
         page = pages.after(page.end)
-        if page.events:
-            continue
-        if ended:
+        if ended and not page.events:
             return
-        for line in typing.lines():
+        for line in typing.lines(0 if page.events else WAIT_SECONDS):
             if line == "/detach":
                 return
             _send(run, line, style)
+        if page.events:
+            continue
         if not typing.open:
             return
         waits += 1

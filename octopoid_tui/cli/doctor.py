@@ -20,6 +20,7 @@ from octopoid_tui.cli.session import open_store
 from octopoid_tui.cli.tasks import JsonFlag
 from octopoid_tui.formats import waiting_changes
 from scheduler.project import Project
+from scheduler.trust import untrusted
 
 MARKS = {"ok": ("✓", GREEN), "warning": ("!", YELLOW), "broken": ("✗", RED)}
 
@@ -74,7 +75,7 @@ def _configured(layout: Layout, start: Path) -> Iterator[Finding]:
         return
     yield checkup.check_repository(project.repo, project.config.repo.main_branch)
     yield from checkup.check_agents(project)
-    if project.config.mode == "remote":
+    if project.config.mode == "remote" and untrusted(project) is None:
         yield check_server(project)
 
 

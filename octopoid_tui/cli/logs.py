@@ -149,7 +149,9 @@ def _words(kind: str, data: Json) -> tuple[str, str]:
                 else (f"✗ {_text(data, 'status')} {_text(data, 'output')}".rstrip(), RED)
             )
         case "request.opened":
-            options = "".join(f"\n{n}. {option}" for n, option in enumerate(data.get("options") or (), 1))
+            given = data.get("options")
+            numbered = enumerate(given if isinstance(given, list) else (), 1)
+            options = "".join(f"\n{n}. {option}" for n, option in numbered)
             return f"? {_text(data, 'question')}{options}", YELLOW
         case "request.closed":
             return f"answered ({_text(data, 'by')})", GREEN

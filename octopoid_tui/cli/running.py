@@ -47,6 +47,7 @@ async def serve(project: Project, mode: Mode, *, debug: bool = False, ready_fd: 
     async with own_store(project, "run") as backend:
         path = open_log(project.layout.logs, debug=debug)
         try:
+            asked = _stop_asked()
             scheduler = await _started(backend, project)
             # In the background nobody looks on, and the log has it all.
             async with _reported(backend) if ready_fd is None else nullcontext():
@@ -56,11 +57,12 @@ async def serve(project: Project, mode: Mode, *, debug: bool = False, ready_fd: 
                 if ready_fd is not None:
                     os.write(ready_fd, READY)
                     os.close(ready_fd)
-                await _work(scheduler, mode)
+                await _work(scheduler, mode, asked)
         except Exception:
             log.exception("the scheduler ended with an error")
             raise
         finally:
+            _default_signals()
             close_log()
 
 
@@ -74,8 +76,7 @@ async def _started(backend: Backend, project: Project) -> Scheduler:
     return scheduler
 
 
-async def _work(scheduler: Scheduler, mode: Mode) -> None:
-    asked = _stop_asked()
+async def _work(scheduler: Scheduler, mode: Mode, asked: asyncio.Future[object]) -> None:
     work: asyncio.Future[str] = asyncio.create_task(_worked(scheduler, mode), name="scheduler")
     try:
         await asyncio.wait((work, asked), return_when=asyncio.FIRST_COMPLETED)

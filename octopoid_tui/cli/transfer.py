@@ -100,6 +100,7 @@ def _server() -> RemoteBackend | None:
     """The server that this project's state is on, if it is on one."""
     from backend.remote import RemoteBackend
     from backend.rest.key import read_key
+    from octopoid_tui.cli.agreement import ensure_trust
     from scheduler.project import Project
 
     try:
@@ -109,4 +110,5 @@ def _server() -> RemoteBackend | None:
     server = project.config.server
     if project.config.mode == "local" or server.url is None:
         return None
+    ensure_trust(project)
     return RemoteBackend(server.url, api_key=server.api_key or read_key(project.layout.root))

@@ -25,6 +25,8 @@ TONES: Final[tuple[Tone, ...]] = (
 
 TIME_WIDTH: Final = 10
 NARROWEST: Final = 20
+MOST: Final = 1e15
+"""Of tokens or dollars; what an agent says beyond it is nonsense."""
 GOOD: Final = ("completed", "ok", "success")
 TITLE_LIMIT: Final = 300
 LONGEST_LINE: Final = 20_000
@@ -251,7 +253,9 @@ def _used(entry: Entry) -> str:
 def _amounts(used: dict[str, Any]) -> tuple[int, float]:
     def number(name: str) -> float:
         value = used.get(name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return 0.0
+        return float(min(max(value, 0), MOST))  # an agent may say anything
 
     return int(number("input") + number("output") + number("cache_write")), number("cost_usd")
 

@@ -177,13 +177,20 @@ class TranscriptView(CursorView):
         # In the screen's name: it is told of failures and shows them.
         begin(self.screen, work, "Read the transcript", GROUP, exclusive=False)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing is read: nothing was to be shown, or it could not be read."""
+        return self._pages is None
+
     async def _read_on(self) -> None:
+        pages = self._pages
         try:
             async with self._lock:
                 while (pages := self._pages) is not None and await self._read_one(pages):
                     pass
         except BaseException:
-            self._pages = None
+            if self._pages is pages:
+                self._pages = None
             raise
         finally:
             self._busy = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Sequence
@@ -21,11 +22,14 @@ from scheduler.git.workspace import checkout
 from scheduler.project import Project
 from scheduler.runs.adopt import stop
 from scheduler.runs.launch import launch
-from scheduler.runs.rundir import Exit, ExitCause, RunDir, RunDirState
+from scheduler.runs.rundir import BadRunFile, Exit, ExitCause, RunDir, RunDirState
+from scheduler.runs.tail import read_block
 
 POLL_S = 0.05
 TAIL_BYTES = 16 << 10
 OUTPUT_CAP = 8 << 20
+OUTPUT_READ = OUTPUT_CAP + (1 << 20)
+"""What is read of a file that the check could have made longer itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class Checks:
         except asyncio.CancelledError:
             stop(run_dir, "kill")
             raise
-        output = _output(run_dir)
+        output = await asyncio.to_thread(_output, run_dir)
         evidence = Evidence(
             id=check_id,
             task_id=task.id,
@@ -123,17 +127,28 @@ class Checks:
         return evidence
 
     async def _wait(self, run_dir: RunDir) -> Exit | None:
-        """How the check ended; None when its supervisor vanished."""
+        """How the check ended; None when its supervisor vanished, or what it left cannot be read."""
         while True:
-            state = run_dir.state()
-            if state in (RunDirState.ENDED, RunDirState.LOST):
-                return run_dir.exit()
+            if await asyncio.to_thread(_is_over, run_dir):
+                try:
+                    return run_dir.exit()
+                except BadRunFile:
+                    return None
             await asyncio.sleep(POLL_S)
 
 
+def _is_over(run_dir: RunDir) -> bool:
+    """Whether nothing of a check runs any more; a record of its end proves nothing, it could be its own."""
+    return run_dir.state() in (RunDirState.ENDED, RunDirState.LOST) and not run_dir.is_alive()
+
+
 def _output(run_dir: RunDir) -> bytes:
-    """What the check wrote: standard output, then standard error."""
-    return b"".join(path.read_bytes() for path in (run_dir.transcript, run_dir.stderr_log) if path.exists())
+    """What the check wrote: standard output, then standard error. Blocking."""
+    parts = []
+    for path in (run_dir.transcript, run_dir.stderr_log):
+        with contextlib.suppress(BadRunFile):
+            parts.append(read_block(path, 0, OUTPUT_READ)[0])
+    return b"".join(parts)
 
 
 def missing(wanted: Sequence[Check], evidence: Sequence[Evidence], commit: str) -> list[str]:

@@ -70,6 +70,16 @@ def find_runs(root: Path) -> list[tuple[RunDir, RunDirState]]:
     return found
 
 
+def is_up(run_dir: RunDir, state: RunDirState) -> bool:
+    """Whether something of a run is up. A record of its end is no proof: an agent could have written it."""
+    if state in (RunDirState.ALIVE, RunDirState.STARTING):
+        return True
+    try:
+        return run_dir.is_alive()
+    except OctopoidError:
+        return False  # the directory is gone, or unusable: it has no supervisor that could be told anything
+
+
 def stop(run_dir: RunDir, how: Literal["stop", "kill"] = "stop") -> None:
     """End a run, whoever started it: `stop` gives it its grace time, `kill` none. Does not wait for the end.
 
@@ -82,7 +92,7 @@ def stop(run_dir: RunDir, how: Literal["stop", "kill"] = "stop") -> None:
     state = run_dir.state()
     if state is RunDirState.LOST:
         sweep(run_dir)
-    elif state in (RunDirState.ALIVE, RunDirState.STARTING):
+    elif is_up(run_dir, state):
         try:
             command(run_dir, how)
         except CannotControl:

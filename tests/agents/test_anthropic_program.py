@@ -415,4 +415,4 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "anthropic", None)
     with pytest.raises(AgentUnavailable, match="is not installed") as caught:
         adapter.command(spec, trial)
-    assert "octopoid[anthropic]" in caught.value.next_step
+    assert ".[anthropic]" in caught.value.next_step

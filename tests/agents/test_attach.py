@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 import os
 import sys
@@ -39,8 +40,9 @@ class Attached:
 
     async def read(self) -> None:
         assert self.process.stdout is not None
+        decoder = codecs.getincrementaldecoder("utf-8")()  # a character may come in two pieces
         while chunk := await self.process.stdout.read(4096):
-            self.text += chunk.decode()
+            self.text += decoder.decode(chunk)
 
 
 @asynccontextmanager

@@ -110,7 +110,9 @@ async def test_what_is_sent_twice_counts_once(house: House) -> None:
 async def test_it_commits_inside_of_its_sandbox(house: House) -> None:
     house.configure(args=without_tmp(house))
     outside = house.place / "no.txt"
-    commit = Shell(f"echo alpha > a.txt; git add -A; git commit -q -m Mine; echo no > {outside}")
+    # It ends well: an allowed command that fails for the sandbox is run again without it, by Codex itself.
+    kept = f"touch {outside} || echo kept inside"
+    commit = Shell(f"echo alpha > a.txt; git add -A; git commit -q -m Mine; {kept}")
     script = house.script(commit, Say("It said: {last}"))
     async with house.at(script) as work:
         await allow_all(work)
@@ -122,7 +124,7 @@ async def test_it_commits_inside_of_its_sandbox(house: House) -> None:
         )
         run = await the_run(work, script)
         said = [e.data["text"] for e in await events_of(work, run) if e.kind == "message"]
-    assert any("Read-only file system" in text for text in said), said
+    assert any("kept inside" in text for text in said), said
     assert not outside.exists()
 
 

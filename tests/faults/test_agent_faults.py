@@ -171,8 +171,10 @@ TALK_FAULTS = [
 @pytest.mark.parametrize("fault", TALK_FAULTS, ids=lambda fault: fault.name)
 async def test_a_program_that_does_not_keep_to_its_protocol_ends_too(tmp_path: Path, fault: Fault) -> None:
     repo = make_project(tmp_path, config="limits:\n  attempts: 1\n")
-    timed = fault.outcome is Outcome.TIMED_OUT
-    limits = {"idle_timeout": "3s", "timeout": "6s"} if timed else {}
+    limits = {}
+    if fault.outcome is Outcome.TIMED_OUT:
+        silent = "silent" in fault.why
+        limits = {"idle_timeout": "3s" if silent else "300s", "timeout": "300s" if silent else "6s"}
     configure(repo, adapter="claude", program=claude(tmp_path, fault.script), **limits)
     async with at_work(repo) as work:
         run = await one_run(work, body="much to read\n" * 20_000)

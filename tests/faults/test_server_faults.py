@@ -143,6 +143,9 @@ CLIENT_TIMES = {
     "PauseBody.until",  # a person's wish
     "NewKey.expires_at",  # a person's wish
     "CostQuery.since",  # what is asked for
+    "UsageQuery.since",  # what is asked for
+    "AlertBody.until",  # how long a machine itself wants to leave a provider alone
+    "NewRule.expires_at",  # a person's wish
 }
 
 

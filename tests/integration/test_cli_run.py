@@ -117,7 +117,9 @@ def test_a_question_is_answered_by_the_number_of_an_option(house: House) -> None
     assert said.returncode == 0
     assert "1 agent goes on" in said.stderr
     (question,) = house.json("questions")
-    assert set(question) == {"id", "task_id", "run_id", "kind", "body", "options", "created_at"}
+    assert set(question) == {
+        "id", "task_id", "run_id", "kind", "body", "options", "created_at", "unlocks", "same",
+    }  # fmt: skip
     assert (question["task_id"], question["body"], question["options"]) == (
         "t1",
         "Which colour?",
@@ -205,7 +207,7 @@ def test_followed_logs_end_with_the_run(house: House) -> None:
 
 
 def test_once_starts_what_can_start_and_leaves_it_running(house: House) -> None:
-    house.shell_agent("sleep 60")
+    house.shell_agent("sleep 600")
     house.ok("enqueue", "Take your time", "--id", "t1")
     said = house.process("run", "--once")
     assert said.returncode == 0, said.stderr
@@ -215,7 +217,7 @@ def test_once_starts_what_can_start_and_leaves_it_running(house: House) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_scheduler_and_no_agent(house: House, number: signal.Signals) -> None:
-    house.shell_agent("sleep 60")
+    house.shell_agent("sleep 600")
     house.ok("enqueue", "Take your time", "--id", "t1")
     with house.start("run") as process:
         until(lambda: queue_of(house, "t1") == "claimed", "the claim")
@@ -336,7 +338,7 @@ def test_until_idle_says_what_it_waits_for(house: House) -> None:
 
 
 def test_ctrl_c_ends_a_waiting_command_with_130(house: House) -> None:
-    house.shell_agent("echo begins; sleep 60")
+    house.shell_agent("echo begins; sleep 600")
     house.ok("enqueue", "Take your time", "--id", "t1")
     with house.start("run") as scheduler, house.start_following("t1") as follower:
         assert follower.stdout is not None

@@ -13,7 +13,7 @@ from cli_house import House, make_house
 from terminal import Terminal, terminal
 
 from scheduler.project import Project
-from scheduler.trust import agree, untrusted
+from scheduler.trust import agree, content, untrusted
 
 MARK = "touched by a command nobody agreed to"
 
@@ -107,14 +107,14 @@ def test_a_commit_that_changes_the_configuration_is_not_used_before_it_is_agreed
     committed: House,
 ) -> None:
     project = Project.open(committed.repo.path)
-    agree(project)
+    agree(project, content(project))
     agents = committed.repo.path / ".octopoid" / "agents.yaml"
     agents.write_text(agents.read_text().replace("name: sh", "name: other"))
     error = project.refresh()
     assert error is not None
     assert "octopoid trust" in str(error)
     assert (project.config_error, [spec.name for spec in project.agents]) == (error, ["sh"])
-    agree(project)
+    agree(project, content(project))
     assert project.refresh() is None
     assert [spec.name for spec in project.agents] == ["other"]
 
@@ -134,3 +134,45 @@ def test_on_a_terminal_it_is_asked(committed: House, shell: Terminal, mark: Path
     shell.press("q")
     shell.wait_for("ended with 0")
     assert untrusted(Project.open(committed.repo.path)) is None
+
+
+def test_nothing_that_matters_is_left_out_of_what_is_shown(committed: House) -> None:
+    committed.agents(
+        {
+            "name": "sh", "role": "implement", "adapter": "claude", "permissions": ["Bash"],
+            "env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9"}, "pass_env": ["ANTHROPIC_API_KEY"],
+        }
+    )  # fmt: skip
+    config = committed.repo.path / ".octopoid" / "config.yaml"
+    text = config.read_text().replace("review: human", "")
+    config.write_text(text + "\nreview: auto\n" if "\nreview:" not in text else text)
+    runs = committed.json("trust")["runs"]
+    assert "agent sh has ANTHROPIC_BASE_URL=http://127.0.0.1:9" in runs
+    assert "agent sh is given your ANTHROPIC_API_KEY" in runs
+    assert "agent sh need not ask for: Bash" in runs
+    assert "work is accepted without a person: review is auto" in runs
+    committed.shell_agent("true " + "x" * (1 << 17))
+    refused = committed("trust")
+    assert refused.exit_code == 2, refused.output
+    assert "too long to be shown" in refused.stderr
+
+
+def test_a_key_is_sent_to_no_server_that_nobody_agreed_to(
+    committed: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a command does, it must not get as far as connecting."""
+    import backend.remote
+
+    def connected(*_: object, **__: object) -> None:
+        raise AssertionError("it would have been asked")
+
+    monkeypatch.setattr(backend.remote.RemoteBackend, "__init__", connected)
+    monkeypatch.setenv("OCTOPOID_API_KEY", "oct_secret_of_the_person")
+    config = committed.repo.path / ".octopoid" / "config.yaml"
+    config.write_text("mode: remote\nserver: {url: 'http://127.0.0.1:9', cluster: c, machine_id: m}\n")
+    (committed.repo.path / "all.json").write_text("{}")
+    for command in (["status"], ["export", "x.json"], ["import", "all.json"], ["projects"], ["sync"]):
+        refused = committed(*command)
+        assert refused.exit_code == 4, (command, refused.output, refused.exception)
+    said = json.loads(committed("doctor", "--json").stdout)
+    assert "server" not in {finding["what"] for finding in said}

@@ -118,7 +118,7 @@ async def test_a_message_is_appended_by_itself_to_an_empty_list(screen_text: Scr
     app = ChatApp()
     async with app.run_test(size=(80, 24)) as pilot:
         app.chat.append(message(1))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while "Number 1." not in "".join(screen_text(app)):
             assert time.monotonic() < deadline
             await pilot.pause(0.02)

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backend.errors import BadInput, LeaseLost
+from backend.errors import BadInput, LeaseLost, Refused
 from backend.interface import Backend
 from backend.model import Claim, ClaimRequest, HoldRequest, Queue, Renewal, TaskFilter
 from backend.server.bodies import ClaimBody, HoldBody, TaskRenewBody
@@ -43,7 +43,11 @@ async def _claim_for_review(backend: Backend, wish: ClaimRequest) -> Claim | Non
                 task.id, role, wish.orchestrator_id, wish.agent_name, wish.adapter, wish.run_id,
                 wish.lease_seconds, wish.model,
             )  # fmt: skip
-            return await backend.claim_in_place(hold)
+            try:
+                return await backend.claim_in_place(hold)
+            except Refused:  # somebody else was quicker
+                if wish.task_id is not None:
+                    raise
     return None
 
 

@@ -52,7 +52,7 @@ async def claim_work(request: Request) -> Response:
         check_name(body.session_id)
     wish = ClaimRequest(
         worker.orchestrator_id, worker.name, EXTERNAL, body.execution_id or new_id(), body.lease_seconds,
-        crew.roles_for(worker, body.capabilities),
+        crew.roles_for(worker, body.capabilities), scope=body.scope,
     )  # fmt: skip
     await backend.heartbeat(worker.orchestrator_id, cycle_at=None)
     pause = await backend.get_pause(machine=worker.orchestrator_id)

@@ -222,7 +222,7 @@ class TaskScreen(FleetScreen):
             self.transcript.placeholder = "No agent has worked on this yet."
             return
         self.query_one("#run-line", Static).update(run_line(run, caps_of(run.adapter).names()))
-        if self._run is None or run.id != self._run.id:
+        if self._run is None or run.id != self._run.id or self.transcript.stopped:
             self.transcript.zone = self.app.zone
             self.transcript.show(self.app.desk.pages(run.id))
         self._run = run

@@ -73,7 +73,7 @@ class AcpConversation:
             return ()
         cancel = wire.notification("session/cancel", {"sessionId": self._session})
         dropped = [
-            Send(reply_id(request_id), wire.result(one.rpc_id, _dropped(one)))
+            Send(f"drop {request_id}", wire.result(one.rpc_id, _dropped(one)))
             for request_id, one in self._open.items()
         ]
         return (Send(f"interrupt {message_id}", cancel), *dropped)
@@ -98,7 +98,7 @@ class AcpConversation:
             return Heard((Draft("log", {"stream": "out", "text": line.decode("utf-8", "replace")}),))
         try:
             if message.method is None:
-                return self._response(message)
+                return _unknown(line) if message.id is None else self._response(message)
             if message.id is None:
                 return self._notification(message)
             return self._request(message, message.id)

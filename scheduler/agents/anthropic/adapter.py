@@ -35,7 +35,7 @@ class AnthropicAdapter:
         if find_spec("anthropic") is None:
             raise AgentUnavailable(
                 f"agent {spec.name!r} has adapter 'anthropic', and the package anthropic is not installed",
-                'pip install "octopoid[anthropic]"',
+                "uv tool install '.[anthropic]' in a checkout of Octopoid",
             )
         if spec.model is None:
             raise AgentUnavailable(

@@ -56,7 +56,7 @@ async def run(argv: Sequence[str], cwd: Path, env: Mapping[str, str], limit_s: f
             *argv, cwd=cwd, env=dict(env), start_new_session=True,
             stdin=asyncio.subprocess.DEVNULL, stdout=writing, stderr=writing,
         )  # fmt: skip
-    except OSError:
+    except (OSError, ValueError):
         os.close(reading)
         raise
     finally:

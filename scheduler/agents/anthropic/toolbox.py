@@ -81,7 +81,7 @@ class Toolbox:
             result = Result(await self._used(name, given))
         except Denied as denied:
             result = Result(str(denied), "denied")
-        except (ToolError, msgspec.ValidationError, OSError) as error:
+        except (ToolError, ValueError, OSError) as error:  # ValueError: a NUL, or what does not validate
             result = Result(str(error), "error")
         except asyncio.CancelledError:
             self._channel.emit("tool.finished", tool_id=call, status="cancelled", output="")

@@ -124,7 +124,9 @@ BY_STATUS: dict[int, type[ApiError]] = {
     409: Conflict,
     412: VersionConflict,
     429: TooManyRequests,
+    502: Unavailable,
     503: Unavailable,
+    504: Unavailable,
 }
 
 
