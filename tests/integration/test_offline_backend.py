@@ -16,6 +16,7 @@ from partition import Line, line_to
 
 from backend.errors import LeaseLost, NotFound, Offline, Refused, StoreBusy
 from backend.interface import Action, Transition
+from backend.keys import KeyScope, NewKey
 from backend.local import LocalBackend
 from backend.model import (
     SYSTEM,
@@ -45,6 +46,7 @@ from backend.model import (
 from backend.offline.backend import OfflineBackend
 from backend.remote import RemoteBackend
 from backend.server.serve import SocketServer
+from backend.server.tcp import Site, TcpServer
 from backend.sync import Choice, SyncMode
 
 ANA, BEN = Actor(SenderType.HUMAN, "ana"), Actor(SenderType.HUMAN, "ben")
@@ -575,3 +577,42 @@ async def test_waiting_changes_outlive_the_process(one: House) -> None:
     await one.back()
     assert await one.kinds("t") == ["create", "edit"]
     await one.is_same()
+
+
+async def test_one_change_that_the_key_does_not_permit_holds_up_no_other(tmp_path: Path) -> None:
+    """Another machine has claimed the task meanwhile, and this machine's key is bound to this machine."""
+    server = await LocalBackend.open(tmp_path / "server.db")
+    key = await server.create_key(
+        NewKey(label="laptop", scope=KeyScope.WORK, orchestrator_id="home-laptop"), actor=ANA
+    )
+    front = TcpServer(server, Site())
+    url = await front.start()
+    remote = RemoteBackend(url, api_key=key.token, timeout_s=10, patience_s=2)
+    here = await OfflineBackend.open(remote, tmp_path / "cache.db", server=url)
+    try:
+        await here.register("home", "laptop", pid=1)
+        for name in ("t", "u"):
+            new = NewTask(name, name, "implement", "main", "base", "ana")
+            await here.create_task(new, actor=ANA)
+        await here.sync_now()
+        await front.stop()
+        await here.get_pause()
+        for name in ("t", "u"):
+            await here.edit_task(name, TaskPatch(title="mine"), actor=ANA)
+        other = await server.register("home", "other", pid=2)
+        await server.claim(ClaimRequest(other.id, "a", "demo", "r1", 300, task_id="t"))
+        front = TcpServer(server, Site(port=int(url.rsplit(":", 1)[1])))
+        await front.start()
+
+        async def sent() -> bool:
+            state = await here.sync_now()
+            return state.mode is SyncMode.ONLINE and state.pending == 0
+
+        await until(sent, "what is permitted to be sent")
+        assert (await server.get_task("u")).title == "mine"
+        assert (await server.get_task("t")).title == "t"
+        assert [(one.task_id, one.operation) for one in await here.list_conflicts()] == [("t", "edit")]
+    finally:
+        await here.close()
+        await front.stop()
+        await server.close()

@@ -182,6 +182,19 @@ def test_agent_that_ignores_sigterm_is_killed_after_the_grace_time(prepare: Prep
     assert (ended.code, ended.signal, ended.cause) == (None, signal.SIGKILL, ExitCause.STOPPED)
 
 
+def test_an_agent_that_records_its_own_end_is_stopped_all_the_same(tmp_path: Path) -> None:
+    """L-31: what an agent could have written proves nothing."""
+    run = RunDir.create(tmp_path, "run-1")
+    script = "echo '{}' > exit.json; echo ready; exec sleep 600"
+    run.write_spec(["/bin/sh", "-c", script], cwd=run.path, env={"PATH": os.environ["PATH"]}, stdin="null")
+    launch(run)
+    eventually(lambda: has_written(run, b"ready"))
+    assert run.is_alive()
+    stop(run, "kill")
+    eventually(lambda: not run.is_alive())
+    assert survivors(run) == []
+
+
 def test_kill_does_not_wait_for_the_grace_time(prepare: Prepare) -> None:
     run = prepare("stubborn", grace_s=60.0)
     launch(run)

@@ -21,6 +21,7 @@ from backend.model import (
     NewMessage,
     NewTask,
     Priority,
+    Queue,
     RunPatch,
     SenderType,
     TaskPatch,
@@ -191,3 +192,35 @@ async def test_waiting_changes_go_on_top_of_records_that_were_read_anew(cache: C
     task = await cache.records.get_task("a")
     assert (task.queue, task.version) == ("backlog", 2)
     assert (await cache.records.count_queues())[task.queue] == 1
+
+
+async def test_a_chain_of_changes_keeps_its_order_when_records_are_read_anew(cache: Cache) -> None:
+    """The first of a chain is decided on what was seen, the others each on what the one before makes."""
+
+    def begin(service: CacheService) -> None:
+        service.do(new("t"))
+        for number, change in enumerate(
+            (Edit("t", TaskPatch(title="mine"), ANA), move("t", Action.HOLD), move("t", Action.ENQUEUE))
+        ):
+            take(service, change, f"c{number}", sent=False)
+
+    await cache.write(begin)
+    before = await cache.read(lambda service: service.outbox.pending())
+    assert [(entry.operation.base, entry.after) for entry in before] == [(1, 2), (2, 3), (3, 4)]
+
+    def read_anew(service: CacheService) -> None:
+        theirs = replace(service.tasks.get("t"), version=2, title="t", priority=Priority.P0)
+        service.mirror.put([replace(theirs, queue=Queue.INCOMING)])
+        make_again(service)
+
+    await cache.write(read_anew)
+    after = await cache.read(lambda service: service.outbox.pending())
+    assert [entry.after for entry in after] == [3, 4, 5]
+    assert [entry.operation.base for entry in after[1:]] == [3, 4]
+
+
+async def test_what_needs_a_change_that_is_passed_over_is_passed_over_too(cache: Cache) -> None:
+    await put(cache, new("a"), new("b", blocked_by=("a",)), new("c"), question("m", "b"))
+    first = await cache.read(lambda service: service.outbox.first_pending({"a"}))
+    assert first is not None
+    assert first.task_id == "c"
