@@ -20,6 +20,7 @@ from scheduler.agents.interface import (
     Request,
     RequestKind,
     Send,
+    reply_id,
 )
 
 SESSION = "e731e5bf-f23d-4407-af15-70748aee19c9"
@@ -198,7 +199,9 @@ def test_what_agents_yaml_allows_is_not_asked() -> None:
 def test_breaking_off_answers_what_is_open() -> None:
     talk = begun()
     ask(talk)
+    (asked,) = talk.requests
     cancel, dropped = talk.interrupt("m1")
+    assert dropped.id != reply_id(asked), "people are told that nobody waits for their answer any more"
     assert sent(cancel)["method"] == "session/cancel"
     assert "id" not in sent(cancel)
     assert sent(dropped)["result"] == {"outcome": {"outcome": "cancelled"}}

@@ -171,6 +171,8 @@ class AcpConversation:
         return {**given, "_meta": self._setup["meta"]} if self._setup.get("meta") else given
 
     def _new(self) -> Send:
+        if self._setup.get("resume"):
+            self._cost = Meter(Usage())  # another session than the one whose cost is known
         return Send("session", wire.request("session", "session/new", self._place))
 
     def _begun(self, message: wire.Line) -> Heard:
