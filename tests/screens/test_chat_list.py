@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from textual.app import App, ComposeResult
+from textual.pilot import Pilot
 
 from octopoid_tui.widgets.chat_list import MOUNTED_LIMIT, WINDOW, ChatList
 from octopoid_tui.widgets.chat_message import BODY_LIMIT, ChatMessage, MessageView
@@ -99,18 +101,15 @@ async def test_new_messages_are_followed_at_the_end_only(screen_text: ScreenText
         await pilot.pause()
         chat.append(message(50))
         await chat.flush()
-        await pilot.pause()
-        assert numbers(screen_text(app))[-1] == 50
+        await until(pilot, lambda: numbers(screen_text(app))[-1] == 50)
         chat.focus()
         await pilot.press("pageup")
         before = screen_text(app)
         chat.extend(message(n) for n in range(51, 300))
         await chat.flush()
-        await pilot.pause()
-        assert screen_text(app)[:20] == before[:20]
+        await until(pilot, lambda: screen_text(app)[:20] == before[:20])
         await pilot.press("G")
-        await pilot.pause()
-        assert numbers(screen_text(app))[-1] == 299
+        await until(pilot, lambda: numbers(screen_text(app))[-1] == 299)
         assert len(chat.messages) == 300
 
 
@@ -125,18 +124,22 @@ async def test_a_message_is_appended_by_itself_to_an_empty_list(screen_text: Scr
         assert "Number 1." in "\n".join(screen_text(app)[:3])
 
 
+async def until(pilot: Pilot[None], holds: Callable[[], object]) -> None:
+    """Wait until something is shown: a list is laid out and scrolled in its own time."""
+    async with asyncio.timeout(60):
+        while not holds():
+            await pilot.pause(0.02)
+
+
 async def test_a_few_messages_stand_at_the_top_at_any_size(screen_text: ScreenText) -> None:
     app = ChatApp()
     async with app.run_test(size=(80, 12)) as pilot:
         await app.chat.show([message(n) for n in range(7)])
-        await pilot.pause()
-        assert numbers(screen_text(app))[-1] == 6
+        await until(pilot, lambda: numbers(screen_text(app))[-1:] == [6])
         await pilot.resize_terminal(80, 40)
-        await pilot.pause()
-        assert numbers(screen_text(app)[:3]) == [0]
+        await until(pilot, lambda: numbers(screen_text(app)[:3]) == [0])
         await pilot.resize_terminal(80, 12)
-        await pilot.pause()
-        assert numbers(screen_text(app))[-1] == 6
+        await until(pilot, lambda: numbers(screen_text(app))[-1:] == [6])
 
 
 async def test_a_message_that_changes_is_drawn_in_its_place(screen_text: ScreenText) -> None:
@@ -145,8 +148,7 @@ async def test_a_message_that_changes_is_drawn_in_its_place(screen_text: ScreenT
         chat = app.chat
         await chat.show([message(1, question=True), message(2)])
         views = list(app.query(MessageView))
-        await pilot.pause()
-        assert "? question" in "\n".join(screen_text(app))
+        await until(pilot, lambda: "? question" in "\n".join(screen_text(app)))
         chat.append(replace(message(1), note="answered by ana"))
         await chat.flush()
         await pilot.pause()
@@ -166,12 +168,10 @@ async def test_open_questions_are_stepped_through_and_chosen(screen_text: Screen
         await pilot.press("enter")
         assert app.chosen == []
         await pilot.press("N", "enter", "n")
-        await pilot.pause()
-        assert 3 in numbers(screen_text(app))
+        await until(pilot, lambda: 3 in numbers(screen_text(app)))
         assert any(line.lstrip("▌█ ").startswith("› ? question") for line in screen_text(app))
         await pilot.press("enter", "n")
-        await pilot.pause()
-        assert 150 in numbers(screen_text(app))
+        await until(pilot, lambda: 150 in numbers(screen_text(app)))
         await pilot.press("enter")
         assert app.chosen == ["m190", "m3", "m150"]
         chat.append(message(150))
@@ -194,8 +194,7 @@ async def test_a_huge_body_is_cut_and_says_so(screen_text: ScreenText) -> None:
     app = ChatApp()
     async with app.run_test(size=(80, 24)) as pilot:
         await app.chat.show([replace(message(1), body="x" * (BODY_LIMIT + 1234))])
-        await pilot.pause()
-        assert "1,234 more characters" in "\n".join(screen_text(app))
+        await until(pilot, lambda: "1,234 more characters" in "\n".join(screen_text(app)))
 
 
 @pytest.mark.parametrize("markdown", [False, True], ids=["plain", "markdown"])
