@@ -7,7 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import settled
 from textual.app import App
+from textual.pilot import Pilot
+
+
+@pytest.fixture(autouse=True)
+def a_pause_waits_for_what_is_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, Textual's own pause ends too early."""
+    monkeypatch.setattr(Pilot, "pause", settled.pause)
+    monkeypatch.setattr("textual.app.wait_for_idle", settled.after_a_key)
 
 
 def shown(app: App[object]) -> list[str]:
