@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,19 @@ import pytest
 
 from backend.errors import OctopoidError
 from scheduler.runs.adopt import find_runs, stop
+
+
+TIMED = {"agents", "end_to_end", "faults", "integration", "screens"}
+"""Folders whose tests drive processes, servers and screens, each with a time of its own."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In CI, a test of these that fails is run once more, and listed as RERUN; elsewhere it fails at once."""
+    if not os.environ.get("CI"):
+        return
+    for item in items:
+        if TIMED & set(item.path.parts):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(autouse=True)

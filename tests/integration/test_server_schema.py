@@ -45,7 +45,7 @@ def _hammer_one(operation: Any) -> None:
     @given(case=operation.as_strategy())
     def call(case: Any) -> None:
         (case.query or {}).pop("wait", None)  # it would be waited for
-        answer = case.call(timeout=10)
+        answer = case.call(timeout=120)
         said = f"{operation.label} answered {answer.status_code}: {answer.text[:300]}"
         assert answer.status_code < 500, said
         documented = {str(HTTPStatus(code)) for code in STATUSES[operation.label]}
