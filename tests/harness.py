@@ -20,7 +20,12 @@ from scheduler.loop import Scheduler
 from scheduler.project import Project
 
 ME = Actor(SenderType.HUMAN, "ana")
-PATIENCE_S = 60.0
+FIRST_PAUSE_S = 0.01
+LONGEST_PAUSE_S = 0.1
+"""Between two looks: a look may start git, and what is waited for needs the processor too."""
+
+PATIENCE_S = 120.0
+"""A process may be started meanwhile, on a machine that is busy."""
 
 EDIT_AND_COMMIT = """\
 echo "$OCTOPOID_TASK_ID" > "$OCTOPOID_TASK_ID.txt"
@@ -136,9 +141,11 @@ async def until(happened: Callable[[], Awaitable[bool]], what: str) -> None:
         AssertionError: it did not come to be in time.
     """
     deadline = time.monotonic() + PATIENCE_S
+    pause = FIRST_PAUSE_S
     while not await happened():
         assert time.monotonic() < deadline, f"waited {PATIENCE_S:.0f} s in vain for: {what}"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
+        pause = min(1.2 * pause, LONGEST_PAUSE_S)
 
 
 def python(*args: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,10 @@ from backend.keys import KeyScope, NewKey
 from backend.local import LocalBackend
 from backend.model import Actor, SenderType
 from backend.server.serve import SocketServer
-from backend.server.tcp import Site, TcpServer
+from backend.server.tcp import CannotListen, Site, TcpServer
 
 ADMIN = Actor(SenderType.HUMAN, "admin")
-START_S = 30.0
+START_S = 120.0
 T = TypeVar("T")
 
 
@@ -43,8 +44,16 @@ class Live:
     def restart_tcp(self) -> None:
         """Serve at the same address again."""
         self.stop_tcp()
-        self.tcp = TcpServer(self.backend, Site(port=int(self.url.rpartition(":")[2])))
-        self.ask(self.tcp.start())
+        give_up = time.monotonic() + START_S
+        while True:
+            self.tcp = TcpServer(self.backend, Site(port=int(self.url.rpartition(":")[2])))
+            try:
+                self.ask(self.tcp.start())
+            except CannotListen:  # another program may have the port for a moment
+                assert time.monotonic() < give_up, f"{self.url} stays taken"
+                time.sleep(0.05)
+            else:
+                return
 
 
 @contextmanager

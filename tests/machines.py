@@ -19,7 +19,7 @@ from harness import python
 
 LISTENING = re.compile(r"listening on http://127\.0\.0\.1:(\d+)$")
 LOOK_EVERY_S = 0.3
-PATIENCE_S = 180.0
+PATIENCE_S = 400.0
 """Every step starts several interpreters, on a machine that may be busy."""
 
 

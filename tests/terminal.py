@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 POLL_S = 0.05
 PACE_S = 0.25
 

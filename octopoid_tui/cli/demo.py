@@ -164,11 +164,18 @@ async def _step(desk: Desk, score: Score) -> bool:
         await desk.answer(question.id, question.options[0] if question.options else "Yes")
         score.answered += 1
     tasks = await desk.backend.list_tasks(TaskFilter())
+    done = {task.id for task in tasks if task.queue is Queue.DONE}
+    # Merged one by one as they come, two tasks that change the same line might never meet.
+    all_in = not any(_at_work(task) and done.issuperset(task.blocked_by) for task in tasks)
     for task in tasks:
-        if _reviewable(task):
+        if all_in and _reviewable(task):
             await _review(desk, task, score)
     ends = (Queue.DONE, Queue.FAILED, Queue.CANCELLED, Queue.ESCALATED)
     return all(task.queue in ends for task in tasks)
+
+
+def _at_work(task: Task) -> bool:
+    return task.queue in (Queue.INCOMING, Queue.CLAIMED)
 
 
 def _reviewable(task: Task) -> bool:

@@ -21,6 +21,9 @@ DISK_FLOOR_MB = 500
 LOAD_CEILING = 16.0
 """Load per processor beyond which another agent would only slow the others down."""
 
+LOAD_PASSES = timedelta(seconds=15)
+"""By itself, unlike what else a machine may lack: it is looked at again after so long."""
+
 RESOURCE_CAPACITY = 1
 
 Gate = Callable[[World, Slot, Candidate], Verdict]
@@ -146,7 +149,8 @@ def host(world: World, slot: Slot, candidate: Candidate) -> Verdict:
     if state.memory_free_mb is not None and state.memory_free_mb < MEMORY_FLOOR_MB:
         return closed("host", f"only {state.memory_free_mb} MB of memory are free")
     if state.load_per_cpu > LOAD_CEILING:
-        return closed("host", f"the machine's load is {state.load_per_cpu:.0f} per processor")
+        reason = f"the machine's load is {state.load_per_cpu:.0f} per processor"
+        return closed("host", reason, world.now + LOAD_PASSES)
     return passed("host", f"{state.disk_free_mb} MB of disk are free")
 
 

@@ -19,6 +19,8 @@ PROGRAM = Path(supervisor.__file__).resolve()
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")  # the agent gets none of it: see write_spec
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05
+PATIENCE_S = 60.0
+"""For two small programs to come up: a machine that is busy, or just awake, takes its time."""
 
 
 class LaunchFailed(OctopoidError):
@@ -27,7 +29,7 @@ class LaunchFailed(OctopoidError):
     slug = "launch-failed"
 
 
-def launch(run_dir: RunDir, *, python: str = sys.executable, timeout_s: float = 10.0) -> Started:
+def launch(run_dir: RunDir, *, python: str = sys.executable, timeout_s: float = PATIENCE_S) -> Started:
     """Start the supervisor of a prepared run and wait until the agent runs; blocks, so call it in a thread.
 
     A run that was started before is not started again: its record is returned, ended or not.

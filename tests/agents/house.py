@@ -79,7 +79,13 @@ async def the_run(work: Work, script: Script) -> Run:
 
 
 async def events_of(work: Work, run: Run) -> list[AgentEvent]:
-    return (await work.desk.read_events(run.id))[0]
+    """All of them: one reading has an end."""
+    events, offset = await work.desk.read_events(run.id)
+    while True:
+        more, offset = await work.desk.read_events(run.id, offset)
+        if not more:
+            return events
+        events += more
 
 
 async def queue_of(work: Work, script: Script) -> Queue:

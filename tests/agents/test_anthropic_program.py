@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,11 @@ def error(kind: str, status: int, **headers: str) -> dict[str, Any]:
     return {"status": status, "error": kind, "message": f"scripted {kind}", "headers": headers}
 
 
+def calling(*calls: tuple[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """One answer of the model that calls several tools."""
+    return {"blocks": [{"tool": name, "input": given} for name, given in calls]}
+
+
 async def tool_results(house: House, script: Script, **keys: Any) -> list[tuple[str, str]]:
     """Let the agent work without a person; how its tools ended, and what the model was told."""
     house.configure(**keys)
@@ -62,21 +67,29 @@ async def tool_results(house: House, script: Script, **keys: Any) -> list[tuple[
 # Errors of the API
 
 
-@pytest.mark.parametrize(
-    "first",
-    [error("overloaded_error", 529), {"text": "half an ans", "cut": True}, {"broken_by": "api_error"},
-     error("rate_limit_error", 429, **{"retry-after": "0"})],
-    ids=["overloaded", "cut off", "broken", "limited briefly"],
-)  # fmt: skip
-async def test_what_passes_is_tried_again(house: House, first: dict[str, Any]) -> None:
+async def test_what_passes_is_tried_again(house: House) -> None:
+    """Overloaded, cut off, broken, limited briefly: one after the other."""
     house.configure(permissions="accept-edits")
-    script = raw(house, {**WRITE, "first": first}, DONE)
+    passing = [
+        error("overloaded_error", 529),
+        {"text": "half an ans", "cut": True},
+        {"broken_by": "api_error"},
+        error("rate_limit_error", 429, **{"retry-after": "0"}),
+    ]
+    steps = [
+        {"tool": "write", "input": {"path": f"{number}.txt", "content": "alpha"}, "first": first}
+        for number, first in enumerate(passing)
+    ]
+    script = raw(house, *steps, DONE)
     async with house.at(script) as work:
         await work.scheduler.run_until_idle()
         run = await the_run(work, script)
-        retries = [e.data["attempt"] for e in await events_of(work, run) if e.kind == "retry"]
+        events = await events_of(work, run)
         assert run.outcome is Outcome.SUBMITTED
-    assert retries == [1]
+    happened = [
+        e.data.get("attempt", e.data.get("status")) for e in events if e.kind in ("retry", "tool.finished")
+    ]
+    assert happened == [1, "ok"] * len(passing)
 
 
 @pytest.mark.parametrize(
@@ -171,51 +184,37 @@ async def test_a_call_that_was_cut_off_is_not_done(house: House) -> None:
 # What it may do
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        {"tool": "write", "input": {"path": "../out.txt", "content": "x"}},
-        {"tool": "write", "input": {"path": "{place}/out.txt", "content": "x"}},
-        {"tool": "write", "input": {"path": "link/out.txt", "content": "x"}},
-        {"tool": "edit", "input": {"path": "link/secret.txt", "old": "a", "new": "b"}},
-        {"tool": "read", "input": {"path": "link/secret.txt"}},
-        {"tool": "list", "input": {"path": "link"}},
-        {"tool": "search", "input": {"pattern": ".", "path": "../.."}},
-    ],
-)
-async def test_nothing_outside_of_the_worktree_is_touched_and_nobody_is_asked(
-    house: House, call: dict[str, Any]
-) -> None:
+async def test_nothing_outside_of_the_worktree_is_touched_and_nobody_is_asked(house: House) -> None:
     outside = house.place / "outside"
     outside.mkdir()
     (outside / "secret.txt").write_text("a secret")
     (house.repo / "link").symlink_to(outside)
     git(house.repo, "add", "-A")
     git(house.repo, "commit", "-q", "-m", "Link")
-    given = {key: value.replace("{place}", str(house.place)) for key, value in call["input"].items()}
-    script = raw(house, {**call, "input": given}, DONE)
-    ((status, output),) = await tool_results(house, script)
-    assert status == "error"
-    assert "outside of the working directory" in output
+    calls: list[tuple[str, dict[str, str]]] = [
+        ("write", {"path": "../out.txt", "content": "x"}),
+        ("write", {"path": f"{house.place}/out.txt", "content": "x"}),
+        ("write", {"path": "link/out.txt", "content": "x"}),
+        ("edit", {"path": "link/secret.txt", "old": "a", "new": "b"}),
+        ("read", {"path": "link/secret.txt"}),
+        ("list", {"path": "link"}),
+        ("search", {"pattern": ".", "path": "../.."}),
+    ]
+    script = raw(house, calling(*calls), DONE)
+    for call, (status, output) in zip(calls, await tool_results(house, script), strict=True):
+        assert status == "error", call
+        assert "outside of the working directory" in output, (call, output)
     assert [path.name for path in outside.iterdir()] == ["secret.txt"]
     assert not (house.place / "out.txt").exists()
 
 
-@pytest.mark.parametrize("path", [".git/hooks/pre-commit", "sub/.GIT/config"])
-async def test_what_belongs_to_git_is_not_written(house: House, path: str) -> None:
-    script = raw(house, {"tool": "write", "input": {"path": path, "content": "x"}}, DONE)
-    ((status, output),) = await tool_results(house, script, permissions="accept-edits")
-    assert status == "error"
-    assert "belongs to git" in output
-
-
-async def test_commands_have_none_of_our_keys(house: House) -> None:
-    script = raw(house, {"tool": "run", "input": {"command": "env"}}, DONE)
-    ((status, output),) = await tool_results(house, script, permissions=["run"])
-    assert status == "ok"
-    assert "OCTOPOID_RUN=" in output
-    assert "test-key" not in output
-    assert "ANTHROPIC" not in output
+async def test_what_belongs_to_git_is_not_written(house: House) -> None:
+    paths = [".git/hooks/pre-commit", "sub/.GIT/config"]
+    script = raw(house, calling(*(("write", {"path": path, "content": "x"}) for path in paths)), DONE)
+    results = await tool_results(house, script, permissions="accept-edits")
+    for path, (status, output) in zip(paths, results, strict=True):
+        assert status == "error", path
+        assert "belongs to git" in output, (path, output)
 
 
 async def test_only_plain_commands_are_allowed_by_a_pattern(house: House) -> None:
@@ -245,7 +244,7 @@ async def test_a_tool_that_is_allowed_always_is_not_asked_for_again(house: House
         assert (await work.desk.diff(script.task_id)).count("+one") == 2
 
 
-async def test_wrong_calls_are_told_to_the_model(house: House) -> None:
+async def test_commands_have_none_of_our_keys_and_wrong_calls_are_told_to_the_model(house: House) -> None:
     calls = [
         ("no-such-tool", {}, "there is no tool"),
         ("write", {"path": "a.txt"}, "missing required field"),
@@ -255,14 +254,20 @@ async def test_wrong_calls_are_told_to_the_model(house: House) -> None:
         ("run", {"command": "echo said; exit 3"}, "exit status 3"),
         ("run", {"command": "echo begun; sleep 60", "timeout_s": 1}, "longer than 1 s"),
     ]
-    script = raw(house, {"blocks": [{"tool": name, "input": given} for name, given, _ in calls]}, DONE)
-    results = await tool_results(house, script, permissions=["run"])
+    environment = calling(("run", {"command": "env"}))
+    script = raw(house, environment, calling(*((name, given) for name, given, _ in calls)), DONE)
+    (status, output), *results = await tool_results(house, script, permissions=["run"])
+    assert status == "ok"
+    assert "OCTOPOID_RUN=" in output
+    assert "test-key" not in output
+    assert "ANTHROPIC" not in output
     for (name, _, why), (status, output) in zip(calls, results, strict=True):
         assert status == "error", name
         assert why in output, (name, output)
 
 
-async def test_files_are_listed_and_searched_whatever_they_are_called(house: House) -> None:
+async def test_files_are_listed_and_searched_and_each_request_is_marked_for_the_cache(house: House) -> None:
+    """Files of any name; the system prompt, the tools and the newest message are marked."""
     (Path(os.fsdecode(bytes(house.repo) + b"/odd\xff\x1b[2J.txt"))).write_text("a needle\n")
     git(house.repo, "add", "-A")
     git(house.repo, "commit", "-q", "-m", "Odd")
@@ -275,6 +280,16 @@ async def test_files_are_listed_and_searched_whatever_they_are_called(house: Hou
     assert "odd" in listed
     assert "needle" in found
     assert nothing == "(not found)"
+    assert isinstance(house.bench, AnthropicBench)
+    requests = house.bench.model.requests(house.bench.mark(script))
+    assert len(requests) == 4
+    for request in requests:
+        marked = [json.dumps(part).count("cache_control") for part in (request["system"], request["tools"])]
+        assert marked == [1, 1]
+        assert "cache_control" in request["tools"][-1]
+        assert "cache_control" in request["messages"][-1]["content"][-1]
+        assert json.dumps(request["messages"]).count("cache_control") == 1
+        assert (request["system"], request["tools"]) == (requests[0]["system"], requests[0]["tools"])
 
 
 # Conversation
@@ -339,20 +354,6 @@ async def test_a_question_is_taken_back_when_the_turn_is_broken_off(house: House
         said = [e.data["text"] for e in await events_of(work, run) if e.kind == "message"]
     assert run.outcome is Outcome.EMPTY
     assert said == ["As you say: A person broke this off before it was done."]
-
-
-async def test_system_tools_and_the_newest_message_are_marked_for_the_cache(house: House) -> None:
-    script = raw(house, {"tool": "list", "input": {}}, DONE)
-    await tool_results(house, script)
-    assert isinstance(house.bench, AnthropicBench)
-    first, second = house.bench.model.requests(house.bench.mark(script))
-    for request in (first, second):
-        marked = [json.dumps(part).count("cache_control") for part in (request["system"], request["tools"])]
-        assert marked == [1, 1]
-        assert "cache_control" in request["tools"][-1]
-        assert "cache_control" in request["messages"][-1]["content"][-1]
-        assert json.dumps(request["messages"]).count("cache_control") == 1
-    assert (first["system"], first["tools"]) == (second["system"], second["tools"])
 
 
 async def test_its_cost_is_estimated_from_the_price_and_unknown_without_one(house: House) -> None:

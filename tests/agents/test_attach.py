@@ -15,7 +15,7 @@ import pytest
 from bench import Question, Say, Script, Wait, Write
 from bench_claude import ClaudeBench
 from bench_plain import CommandBench
-from harness import Work, at_work, until
+from harness import PATIENCE_S, Work, at_work, until
 from house import House, allow_all, one_question, queue_of, the_run, told, waiting
 
 from backend.errors import Refused
@@ -23,7 +23,6 @@ from backend.model import Queue, RunStatus
 from scheduler.desk import TaskDraft
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 90.0
 
 
 class Attached:
@@ -69,7 +68,7 @@ async def command(repo: Path, *arguments: str) -> tuple[int, str]:
         sys.executable, "-m", "octopoid_tui", *arguments, cwd=repo, env={**env, "PYTHONPATH": str(ROOT)},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(PATIENCE_S):
         out, _ = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode()
@@ -118,7 +117,7 @@ async def test_what_is_typed_answers_the_question_and_leaving_lets_the_agent_go_
             await terminal.type("/nothing")
             await terminal.type("remember the tests")
             await terminal.type("/detach")
-            await asyncio.wait_for(terminal.process.wait(), PATIENCE)
+            await asyncio.wait_for(terminal.process.wait(), PATIENCE_S)
 
             async def said() -> bool:
                 return f"detached: run {run.id} goes on" in terminal.text
@@ -186,7 +185,7 @@ async def test_a_person_attaches_breaks_in_and_leaves(bench: ClaudeBench, tmp_pa
             await until(seen, "what was said on the terminal")
             assert terminal.process.stdin is not None
             terminal.process.stdin.close()  # ctrl-d
-            await asyncio.wait_for(terminal.process.wait(), PATIENCE)
+            await asyncio.wait_for(terminal.process.wait(), PATIENCE_S)
         await allow_all(work)
         assert await queue_of(work, script) is Queue.PROVISIONAL
         assert "+beta" in await work.desk.diff(script.task_id)

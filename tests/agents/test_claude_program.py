@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from bench import Question, Say, Script, Shell, Wait, Write
 from bench_claude import ClaudeBench
-from harness import git, running, until
+from harness import PATIENCE_S, git, running, until
 from house import (
     House,
     allow_all,
@@ -63,7 +63,7 @@ def octopoid(repo: Path, *arguments: str) -> str:
     env = {name: value for name, value in os.environ.items() if not name.startswith("OCTOPOID_")}
     done = subprocess.run(
         [sys.executable, "-m", "octopoid_tui", *arguments], cwd=repo, env={**env, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, (arguments, done.stderr)
     return done.stdout

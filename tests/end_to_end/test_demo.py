@@ -12,6 +12,7 @@ from harness import git, python
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_headless_demo_merges_every_task() -> None:
     done = subprocess.run(
         python("-I", "-m", "octopoid_tui", "demo", "--headless", "--json"),
@@ -19,7 +20,7 @@ def test_the_headless_demo_merges_every_task() -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 from harness import git, python
-from terminal import terminal
+from terminal import Terminal, terminal
 
 PROJECT = Path(__file__).parents[2]
+PATIENCE_S = 300.0
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 AGENT = """\
 #!/bin/sh
@@ -41,7 +44,7 @@ def octopoid(repo: Path, *args: str, status: int = 0) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == status, f"{args}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -81,7 +84,6 @@ def assert_merged(repo: Path, word: str) -> None:
     assert sorted(name for name in merged if name in TASKS) == sorted(TASKS)
 
 
-@pytest.mark.slow
 def test_without_a_screen(clone: Path) -> None:
     octopoid(clone, "run", "--until-idle")
     (question,) = json.loads(octopoid(clone, "questions", "--json"))
@@ -98,7 +100,6 @@ def test_without_a_screen(clone: Path) -> None:
     assert_merged(clone, "goodbye")
 
 
-@pytest.mark.slow
 @pytest.mark.tmux
 @pytest.mark.parametrize(("width", "height"), [(200, 50), (80, 24)])
 def test_on_the_screen(clone: Path, tmp_path: Path, width: int, height: int) -> None:
@@ -112,7 +113,9 @@ def test_on_the_screen(clone: Path, tmp_path: Path, width: int, height: int) -> 
         pane.type("hello")
         pane.press("Enter")
         pane.wait_for("answered")
-        pane.press("Escape", "1")
+        pane.press("Escape")
+        pane.wait_until(lambda screen: "enter send" not in screen, "the line to be left")
+        pane.press("1")
         for name in ("asking", "plain", "after"):
             pane.wait_until(lambda screen, name=name: waits_for_review(screen, name), f"{name} to review")
             pane.press("/")
@@ -122,10 +125,18 @@ def test_on_the_screen(clone: Path, tmp_path: Path, width: int, height: int) -> 
             pane.wait_for(f"{name}.txt")
             pane.press("a")
             pane.wait_until(lambda screen, name=name: is_accepted(screen, name), f"{name} to be accepted")
-            pane.press("Escape", "Escape")
+            back_to_the_queues(pane, name)
         pane.press("q")
         pane.wait_for("ended with 0")
     assert_merged(clone, "hello")
+
+
+def back_to_the_queues(pane: Terminal, name: str) -> None:
+    """And to all of them. An escape that is read together with the next key is another key."""
+    pane.press("Escape")
+    pane.wait_for("1 Queues")
+    pane.press("Escape")
+    pane.wait_until(lambda screen: f"/ {name}" not in screen, "the filter to be cleared")
 
 
 def is_accepted(screen: str, name: str) -> bool:

@@ -62,6 +62,8 @@ def test_two_machines_work_on_and_nothing_is_lost_or_done_twice(tmp_path: Path) 
         assert two.run("sync").returncode == 1
 
         server.start()
+        for machine in (one, two):
+            machine.run("sync")  # it would find out by itself, but seldom looks after so long a time
         names = ["t1", "t2", "t3", "t4"]
 
         def answered() -> bool:

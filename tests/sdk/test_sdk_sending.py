@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -161,10 +162,11 @@ def test_attempts_are_bounded_and_the_error_says_that_it_may_have_been_done() ->
 
 
 def test_nobody_there_and_nothing_sent() -> None:
-    with answering() as seen:
-        url = seen.url
-    with OctopoidSDK(url, retries=QUICK) as sdk, pytest.raises(ServerUnreachable) as lost:
-        sdk.status.resume()
+    with socket.socket() as taken:  # nobody else can listen there meanwhile
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with OctopoidSDK(url, retries=QUICK) as sdk, pytest.raises(ServerUnreachable) as lost:
+            sdk.status.resume()
     assert not lost.value.sent
 
 

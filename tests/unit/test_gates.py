@@ -161,7 +161,13 @@ CLOSED: list[tuple[str, dict[str, Any], dict[str, Any], str, datetime | None]] =
     ),
     ("host", {"host": Host(0.1, 8000, 100)}, {}, "only 100 MB of disk are free", None),
     ("host", {"host": Host(0.1, 100, 50_000)}, {}, "only 100 MB of memory are free", None),
-    ("host", {"host": Host(17.0, 8000, 50_000)}, {}, "the machine's load is 17 per processor", None),
+    (
+        "host",
+        {"host": Host(17.0, 8000, 50_000)},
+        {},
+        "the machine's load is 17 per processor",
+        NOW + gates.LOAD_PASSES,
+    ),
     (
         "start throttle",
         {
