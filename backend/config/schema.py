@@ -45,6 +45,9 @@ class Server(Section, frozen=True):
 
 class Agents(Section, frozen=True):
     max_concurrent: Annotated[int, doc("Runs at the same time on this machine.", ge=1, le=1000)] = 3
+    max_load: Annotated[
+        int, doc("Load of the machine, per processor, above which no agent is started.", ge=1, le=1000)
+    ] = 16
 
 
 class Repo(Section, frozen=True):

@@ -18,9 +18,6 @@ STARTING_AT_ONCE = 4
 
 MEMORY_FLOOR_MB = 300
 DISK_FLOOR_MB = 500
-LOAD_CEILING = 16.0
-"""Load per processor beyond which another agent would only slow the others down."""
-
 LOAD_PASSES = timedelta(seconds=15)
 """By itself, unlike what else a machine may lack: it is looked at again after so long."""
 
@@ -148,8 +145,8 @@ def host(world: World, slot: Slot, candidate: Candidate) -> Verdict:
         return closed("host", f"only {state.disk_free_mb} MB of disk are free: {DISK_FLOOR_MB} are needed")
     if state.memory_free_mb is not None and state.memory_free_mb < MEMORY_FLOOR_MB:
         return closed("host", f"only {state.memory_free_mb} MB of memory are free")
-    if state.load_per_cpu > LOAD_CEILING:
-        reason = f"the machine's load is {state.load_per_cpu:.0f} per processor"
+    if state.load_per_cpu > (most := world.config.agents.max_load):
+        reason = f"the machine's load is {state.load_per_cpu:.0f} per processor: over {most} (agents.max_load)"
         return closed("host", reason, world.now + LOAD_PASSES)
     return passed("host", f"{state.disk_free_mb} MB of disk are free")
 
