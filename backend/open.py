@@ -19,7 +19,9 @@ from backend.remote import RemoteBackend
 from backend.server.address import check_address
 from backend.server.serve import SocketServer
 
-WAIT_S = 5.0
+WAIT_S = 15.0
+"""For a screen that is starting on a busy machine: it paints before it serves."""
+
 FIRST_PAUSE_S = 0.01
 LONGEST_PAUSE_S = 0.1
 LEAST_ANSWER_S = 0.5

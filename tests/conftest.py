@@ -8,9 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from backend.errors import OctopoidError
 from scheduler.runs.adopt import find_runs, stop
+
+# The same examples each time, however slow the machine is.
+settings.register_profile(
+    "octopoid", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("octopoid")
 
 
 TIMED = {"agents", "end_to_end", "faults", "integration", "screens"}

@@ -44,7 +44,7 @@ class GitRepo:
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",
-            timeout=60,
+            timeout=120,
         )
 
     def git(self, *args: str, **env: str) -> str:

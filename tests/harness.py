@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from backend.clock import Clock, SystemClock
@@ -45,13 +49,23 @@ def git(repo: Path, *args: str) -> str:
 
 def make_repo(path: Path) -> Path:
     """A repository with one commit on main."""
-    path.mkdir(parents=True)
+    shutil.copytree(_begun(), path, symlinks=True)
+    git(path, "update-index", "-q", "--refresh")
+    return path
+
+
+@cache
+def _begun() -> Path:
+    """What every repository is a copy of, made once for this process."""
+    path = Path(tempfile.mkdtemp(prefix="octopoid-repo-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
     git(path, "init", "-q", "-b", "main")
     git(path, "config", "user.name", "Ana")
     git(path, "config", "user.email", "ana@example.org")
     (path / "README.md").write_text("# Example\n")
     git(path, "add", "-A")
     git(path, "commit", "-q", "-m", "Begin")
+    path.chmod(0o755)
     return path
 
 

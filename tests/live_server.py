@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from backend.keys import KeyScope, NewKey
 from backend.local import LocalBackend
 from backend.model import Actor, SenderType
@@ -58,7 +60,10 @@ class Live:
 
 @contextmanager
 def live(folder: Path) -> Iterator[Live]:
-    """Serve a store in `folder` while the block runs."""
+    """Serve a store in `folder` while the block runs; who asks it from this process is patient.
+
+    A machine takes a server that is slow for one that is away, and it is slow where many tests run at once.
+    """
     ready = threading.Event()
     box: list[tuple[Live, asyncio.Event]] = []
 
@@ -85,7 +90,11 @@ def live(folder: Path) -> Iterator[Live]:
     assert ready.wait(START_S), "the server did not start"
     one, ended = box[0]
     try:
-        yield one
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("backend.offline.sync.BEGIN_S", 60.0)
+            patch.setattr("backend.offline.backend.ANSWER_S", 60.0)
+            patch.setattr("backend.offline.backend.LAST_S", 60.0)
+            yield one
     finally:
         one.loop.call_soon_threadsafe(ended.set)
         thread.join(START_S)

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 HEAD_END = b"\r\n\r\n"
 FAILURE = (
     b"HTTP/1.1 500 Internal Server Error\r\ncontent-type: application/problem+json\r\n"
@@ -31,6 +33,8 @@ class Line:
     """Every change is delivered twice."""
     changes: int = 0
     """Changes that came to the server over this line."""
+    seen: list[str] = field(default_factory=list)
+    """What they were: method and path of each, in the order in which they came."""
     _listener: asyncio.Server | None = None
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
     _serving: set[asyncio.Task[None]] = field(default_factory=set)
@@ -81,7 +85,9 @@ class Line:
         """One request and its answer; False when the connection is over."""
         head, body = await _message(reader)
         is_change = not head.startswith(b"GET")
-        self.changes += is_change
+        if is_change:
+            self.changes += 1
+            self.seen.append(" ".join(head.decode("latin-1").split(" ", 2)[:2]))
         if is_change and self.fail in body:
             writer.write(FAILURE)
             await writer.drain()
@@ -131,11 +137,13 @@ def _length(head: bytes) -> int | None:
 
 @asynccontextmanager
 async def line_to(server: Path, socket: Path) -> AsyncIterator[Line]:
-    """A whole line; cut when the block ends."""
+    """A whole line; cut when the block ends. Who opens a cache over it waits long for the server."""
     line = Line(socket, server)
     await line.mend()
     try:
-        yield line
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("backend.offline.sync.BEGIN_S", 60.0)
+            yield line
     finally:
         with contextlib.suppress(OSError):
             await line.cut()

@@ -27,11 +27,39 @@ import psycopg
 
 from backend.store.postgres_migrate import migrate
 
-START_S = 30.0
+START_S = 120.0
 PR_SET_PDEATHSIG = 1
 TEMPLATE = "octopoid_template"
 FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 """A database of a test need not outlive the machine; what is acknowledged still outlives its server."""
+REMEMBER = """
+DO $$
+DECLARE one text; filled bool;
+BEGIN
+    CREATE SCHEMA begun;
+    FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', one) INTO filled;
+        IF filled THEN EXECUTE format('CREATE TABLE begun.%I AS TABLE public.%I', one, one); END IF;
+    END LOOP;
+END $$
+"""
+EMPTY = """
+SET lock_timeout = '60s';
+SET session_replication_role = replica;
+DO $$
+DECLARE one text; written bool; filled text[] = '{}';
+BEGIN
+    FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', one) INTO written;
+        IF written THEN filled = filled || format('public.%I', one); END IF;
+    END LOOP;
+    EXECUTE 'TRUNCATE ' || array_to_string(filled, ', ') || ' RESTART IDENTITY CASCADE';
+    FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = 'begun' LOOP
+        EXECUTE format('INSERT INTO public.%I TABLE begun.%I', one, one);
+    END LOOP;
+END $$;
+"""
+"""Put back what the template had, below the triggers that keep the log as it is."""
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -60,6 +88,8 @@ class PostgresServer:
     settings: dict[str, str]
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _names: Iterator[int] = field(default_factory=count, init=False)
+    _spare: list[str] = field(default_factory=list, init=False)
+    """Databases that have been used and emptied."""
 
     @classmethod
     def make(cls, **settings: str) -> PostgresServer:
@@ -133,12 +163,29 @@ class PostgresServer:
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
+    @contextmanager
+    def used(self) -> Iterator[str]:
+        """The URL of a migrated, empty database that others may have used: for what changes rows alone.
+
+        To empty one costs about a third of what it costs to make one and drop it.
+        """
+        self._prepare()
+        name = self._spare.pop() if self._spare else self.create(TEMPLATE)
+        try:
+            yield self.url(name)
+        except BaseException:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            raise
+        self.execute(EMPTY, name)
+        self._spare.append(name)
+
     def _prepare(self) -> None:
         if self.execute(f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'"):
             return
         self.execute(f"CREATE DATABASE {TEMPLATE}")
         with psycopg.connect(self.url(TEMPLATE), autocommit=True) as connection:
             migrate(connection, "the template", 0)
+            connection.execute(REMEMBER)
 
 
 @cache

@@ -1,7 +1,7 @@
 """Waiting until an app under test has done all it was going to do.
 
-Textual's own `Pilot.pause` takes a process that uses no processor time to be finished. On a machine with other
-work that is not so: a process that waits for its turn uses none either. This looks at what is still to be done.
+Textual's own `Pilot.pause` takes a process that uses no processor time to be finished. On a busy machine
+that is not so: a process that waits for its turn uses none either. This looks at what is still to be done.
 """
 
 from __future__ import annotations

@@ -146,7 +146,9 @@ def host(world: World, slot: Slot, candidate: Candidate) -> Verdict:
     if state.memory_free_mb is not None and state.memory_free_mb < MEMORY_FLOOR_MB:
         return closed("host", f"only {state.memory_free_mb} MB of memory are free")
     if state.load_per_cpu > (most := world.config.agents.max_load):
-        reason = f"the machine's load is {state.load_per_cpu:.0f} per processor: over {most} (agents.max_load)"
+        reason = (
+            f"the machine's load is {state.load_per_cpu:.0f} per processor: over {most} (agents.max_load)"
+        )
         return closed("host", reason, world.now + LOAD_PASSES)
     return passed("host", f"{state.disk_free_mb} MB of disk are free")
 

@@ -11,7 +11,7 @@ import stat
 import time
 
 NAME = "alive.lock"
-PATIENCE_S = 0.25  # somebody who only asks whether the lock is held has it for microseconds
+PATIENCE_S = 1.0  # who only asks whether the lock is held has it for microseconds, unless the machine is busy
 
 
 def take_lock(directory: int) -> int | None:

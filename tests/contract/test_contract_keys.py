@@ -36,7 +36,7 @@ class Kept:
 async def kept(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Kept]:
     async with AsyncExitStack() as stack:
         if "postgresql" in request.param:
-            url = stack.enter_context(postgres.server().database())
+            url = stack.enter_context(postgres.server().used())
             backend = await LocalBackend.connect(url, clock)
         else:
             backend = await LocalBackend.open(tmp_path / "octopoid.db", clock)

@@ -407,7 +407,7 @@ async def test_a_watch_tells_what_was_and_what_comes(acts: Any, backend: Backend
     follower = asyncio.create_task(follow())
     for index in range(10):
         await acts.create(f"t{index}")
-    await asyncio.wait_for(enough.wait(), 10)
+    await asyncio.wait_for(enough.wait(), 60)
     assert seen == list(range(1, 13))
     await backend.close()
     await asyncio.wait_for(follower, 10)

@@ -174,7 +174,7 @@ async def test_a_program_that_does_not_keep_to_its_protocol_ends_too(tmp_path: P
     limits = {}
     if fault.outcome is Outcome.TIMED_OUT:
         silent = "silent" in fault.why
-        limits = {"idle_timeout": "3s" if silent else "300s", "timeout": "300s" if silent else "6s"}
+        limits = {"idle_timeout": "1s" if silent else "300s", "timeout": "300s" if silent else "2s"}
     configure(repo, adapter="claude", program=claude(tmp_path, fault.script), **limits)
     async with at_work(repo) as work:
         run = await one_run(work, body="much to read\n" * 20_000)

@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).parent.parent.parent
 Start = Callable[..., RunDir]
 
 
-def eventually(holds: Callable[[], object], within_s: float = 10.0) -> None:
+def eventually(holds: Callable[[], object], within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < deadline, "it did not come about in time"
@@ -62,7 +62,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def test_daemons_that_outlive_their_agent_are_counted_and_killed(start: Start) -> None:
     """F5: double fork, own session, SIGTERM ignored, stdout held: none is left, and its exit is told."""
     run = start("daemonizing", "3", "leave")
-    ended = wait_ended(run, 30)
+    ended = wait_ended(run, 60)
     assert (ended.code, ended.cause, ended.strays_killed, ended.survivors) == (7, ExitCause.EXITED, 3, 0)
     assert living(run) == []
 
@@ -71,7 +71,7 @@ def test_stopping_ends_agent_and_daemons(start: Start) -> None:
     run = start("daemonizing", "2", "stay")
     assert len(living(run)) == 3
     stop(run)
-    ended = wait_ended(run, 30)
+    ended = wait_ended(run, 60)
     assert (ended.cause, ended.survivors) == (ExitCause.STOPPED, 0)
     assert living(run) == []
 
@@ -81,7 +81,7 @@ def test_tree_of_sixteen_is_gone_after_the_grace_time(start: Start) -> None:
     run = start("tree")
     eventually(lambda: len(living(run)) == 16)
     stop(run)
-    assert wait_ended(run, 30).survivors == 0
+    assert wait_ended(run, 60).survivors == 0
     assert living(run) == []
 
 
@@ -90,7 +90,7 @@ def test_daemon_that_is_never_the_same_process_for_long_is_caught(
     start: Start, arguments: tuple[str, ...]
 ) -> None:
     run = start("hopping", *arguments)
-    assert wait_ended(run, 20).survivors == 0
+    assert wait_ended(run, 60).survivors == 0
     for _ in range(20):
         assert living(run) == []
 
@@ -99,20 +99,20 @@ def test_process_whose_main_thread_has_ended_is_not_taken_for_a_zombie(start: St
     run = start("headless")
     assert len(living(run)) == 1
     stop(run, "kill")
-    assert wait_ended(run, 30).signal == signal.SIGKILL
+    assert wait_ended(run, 60).signal == signal.SIGKILL
     assert living(run) == []
 
 
 def test_stopped_agent_is_ended(start: Start) -> None:
     """F7: SIGSTOP does not keep an agent from being told to end."""
-    run = start("tree", grace_s=5.0)
+    run = start("tree", grace_s=60.0)
     started = run.started()
     assert started is not None
     agent = process_tree.inspect(started.pid)
     assert agent is not None
     assert process_tree.signal_proven(agent, signal.SIGSTOP)
     stop(run)
-    assert wait_ended(run, 10).signal == signal.SIGTERM
+    assert wait_ended(run, 60).signal == signal.SIGTERM
 
 
 def test_process_that_left_the_tree_is_found_by_its_marks(tmp_path: Path, start: Start) -> None:
@@ -122,8 +122,8 @@ def test_process_that_left_the_tree_is_found_by_its_marks(tmp_path: Path, start:
     assert spec is not None
     with subprocess.Popen(["/bin/sleep", "60"], env=spec.environment()) as elsewhere:
         stop(run)
-        assert wait_ended(run, 30).strays_killed == 1
-        assert elsewhere.wait(5) in (-signal.SIGTERM, -signal.SIGKILL)
+        assert wait_ended(run, 60).strays_killed == 1
+        assert elsewhere.wait(60) in (-signal.SIGTERM, -signal.SIGKILL)
 
 
 def test_strangers_are_never_signalled(start: Start) -> None:
@@ -134,7 +134,7 @@ def test_strangers_are_never_signalled(start: Start) -> None:
     lookalike = {**spec.environment(), "OCTOPOID_RUN_NONCE": "0" * 32}
     with subprocess.Popen(["/bin/sleep", "60"], env=lookalike) as stranger:
         stop(run, "kill")
-        wait_ended(run, 30)
+        wait_ended(run, 60)
         sweep(run)
         assert stranger.poll() is None
         assert len(living(other)) == 1
@@ -150,7 +150,7 @@ def test_a_process_number_given_to_somebody_else_gets_no_signal() -> None:
             assert not process_tree.signal_proven(remembered, signal.SIGKILL)
         assert process.poll() is None
         assert process_tree.signal_proven(now, signal.SIGKILL)
-        assert process.wait(5) == -signal.SIGKILL
+        assert process.wait(60) == -signal.SIGKILL
     assert not process_tree.signal_proven(now, signal.SIGKILL)
 
 
@@ -172,7 +172,7 @@ def test_full_disk_never_hides_how_a_run_ended(tmp_path: Path) -> None:
         pytest.skip("needs user and mount namespaces")
     done = subprocess.run(
         [unshare, "-rm", sys.executable, str(PROGRAMS / "small_disk.py"), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, timeout=30,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, timeout=120,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -195,4 +195,4 @@ def test_a_run_whose_directory_is_gone_ends_by_itself(start: Start) -> None:
     spec = run.spec()
     assert spec is not None
     shutil.rmtree(run.path)
-    eventually(lambda: not process_tree.marked(spec.marks(), 0), within_s=30)
+    eventually(lambda: not process_tree.marked(spec.marks(), 0))

@@ -105,7 +105,8 @@ def test_a_server_killed_between_any_two_statements_of_a_claim_claims_once(place
             assert ("idempotency-replayed" in answer.headers) == was_kept
             again = post(server, "tasks/claim", CLAIM, f"claim {point}")
             assert again.content == answer.content
-            events = httpx.get(f"{server.url}/api/v1/events?limit=10000", trust_env=False).json()["events"]
+            url = f"{server.url}/api/v1/events?limit=10000"
+            events = httpx.get(url, trust_env=False, timeout=60).json()["events"]
             assert sum(event["kind"] == "claim" for event in events) == point + 1
         assert point >= LEAST_POINTS
         assert kept[False] >= LEAST_POINTS - 2

@@ -16,10 +16,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from backend.open import open_backend, open_remote
 from octopoid_tui.cli.application import app
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 COMMITS = 'echo "$OCTOPOID_TASK_ID" >> "$OCTOPOID_TASK_ID.txt"; git add -A; git commit -qm work'
 ASKS = f"octopoid ask 'Which colour?' --option red --option blue > colour.txt; {COMMITS}"
@@ -66,7 +67,7 @@ class House:
     def process(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command as a process of its own."""
         with self.start(*arguments) as process:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=PATIENCE_S)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def environment(self) -> dict[str, str]:
@@ -87,6 +88,8 @@ def make_house(tmp_path: Path, gitrepo: Any, monkeypatch: pytest.MonkeyPatch) ->
     """A repository with one commit, not yet initialised, as the working directory."""
     for name in [name for name in os.environ if name.startswith("OCTOPOID_")]:
         monkeypatch.delenv(name)
+    for way in (open_backend, open_remote):  # an owner that has just started may be slow to serve
+        monkeypatch.setitem(way.__kwdefaults__, "wait_s", PATIENCE_S)
     home = tmp_path / "home"
     home.mkdir()
     repo = gitrepo.make(tmp_path / "project", {"README.md": "hello\n"})

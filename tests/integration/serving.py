@@ -26,7 +26,7 @@ from backend.server.serve import SocketServer
 
 ANA = Actor(SenderType.HUMAN, "ana")
 WORKER = Actor(SenderType.WORKER, "impl-1")
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ async def serve(folder: Path) -> AsyncIterator[Served]:
     await server.start()
     transport = httpx.AsyncHTTPTransport(uds=str(server.address))
     remote = RemoteBackend(socket_path=server.address)
-    async with httpx.AsyncClient(transport=transport, base_url="http://octopoid") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://octopoid", timeout=DEADLINE_S) as http:
         one = Served(backend, server, clock, http, remote)
         yield one
     await remote.close()

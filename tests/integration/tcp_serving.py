@@ -19,7 +19,7 @@ from backend.model import Actor, SenderType
 from backend.server.tcp import Site, TcpServer
 
 ANA = Actor(SenderType.HUMAN, "ana")
-ANSWER_S = 10.0
+ANSWER_S = 60.0
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ async def serve_tcp(folder: Path, **site: Any) -> AsyncIterator[Tcp]:
     server = TcpServer(backend, Site(**site))
     url = await server.start()
     try:
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=ANSWER_S) as http:
             yield Tcp(backend, server, clock, url, http)
     finally:
         await server.stop()

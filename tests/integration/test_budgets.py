@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from harness import Work, at_work, demo_project, running, until
 
 from backend.clock import ManualClock, day_of, from_ms, to_ms
 from backend.model import MessageKind, Outcome, Queue, Run
 from scheduler.desk import TaskDraft
+from scheduler.runs.rundir import RunDir
 
 SPEND: list[dict[str, Any]] = [
     {"write": {"path": "a.txt", "text": "begun\n"}},
@@ -101,7 +103,7 @@ async def test_a_spent_day_gives_tasks_back_blameless_and_opens_at_midnight(tmp_
 
 async def test_an_agent_and_a_project_have_budgets_of_their_own(tmp_path: Path) -> None:
     repo = project(tmp_path, "project_usd: 2", agent="  day_usd: 3\n")
-    async with at_work(repo) as work:
+    async with at_work(repo, clock=ManualClock()) as work:
         await work.desk.enqueue(draft(SPEND, project_id="p"))
         await work.scheduler.run_until_idle()
         await work.desk.enqueue(draft(SPEND, task_id="t2", project_id="p"))
@@ -125,7 +127,7 @@ async def test_a_warning_comes_once_before_the_end(tmp_path: Path) -> None:
     """L-24: told once, not at every look."""
     asks = [*SPEND, {"ask": {"question": "More?"}}, *SPEND, {"ask": {"question": "Even more?"}}]
     repo = project(tmp_path, "task_usd: 2.2, day_usd: 2.4, warn_percent: 75")
-    async with at_work(repo) as work:
+    async with at_work(repo, clock=ManualClock()) as work:
         await work.desk.enqueue(draft(asks))
         await work.scheduler.run_until_idle()
         (question,) = await work.backend.open_questions()
@@ -141,7 +143,11 @@ async def test_a_warning_comes_once_before_the_end(tmp_path: Path) -> None:
     assert [event.kind for event in events if event.entity == "alert"] == ["raise"]
 
 
-async def test_more_turns_than_allowed_end_a_run_that_is_then_gone_on_with(tmp_path: Path) -> None:
+async def test_more_turns_than_allowed_end_a_run_that_is_then_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It does not end when it is told to.
+    monkeypatch.setitem(RunDir.write_spec.__kwdefaults__, "grace_s", 0.5)
     async with at_work(project(tmp_path, agent="  max_turns: 2\n")) as work:
         await work.desk.enqueue(draft([*SPEND, {"hang": None}], [{"say": "Done."}]))
         async with running(work):

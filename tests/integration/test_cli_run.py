@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_house import ASKS, COMMITS, House, make_house, until
+from cli_house import ASKS, COMMITS, PATIENCE_S, House, make_house, until
 
 from octopoid_tui.cli.holder import holding_pid
 
@@ -181,7 +181,7 @@ def test_raw_output_is_refused_on_a_terminal(house: House) -> None:
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=PATIENCE_S)
     finally:
         os.close(slave)
         os.close(master)
@@ -199,8 +199,8 @@ def test_followed_logs_end_with_the_run(house: House) -> None:
         assert "begins" in follower.stdout.readline()
         run = house.json("show", "t1")["runs"][0]
         (house.repo.path / ".octopoid" / "runs" / run["id"] / "go").touch()
-        rest, err = follower.communicate(timeout=60)
-        scheduler.communicate(timeout=60)
+        rest, err = follower.communicate(timeout=PATIENCE_S)
+        scheduler.communicate(timeout=PATIENCE_S)
     assert follower.returncode == 0, err
     assert "ends" in rest
     assert "ended: code 0" in rest
@@ -223,7 +223,7 @@ def test_a_signal_stops_the_scheduler_and_no_agent(house: House, number: signal.
         until(lambda: queue_of(house, "t1") == "claimed", "the claim")
         until(lambda: house.json("show", "t1")["runs"][0]["status"] == "running", "a running agent")
         process.send_signal(number)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert "1 agent goes on" in err
     (run,) = house.json("show", "t1")["runs"]
@@ -232,7 +232,7 @@ def test_a_signal_stops_the_scheduler_and_no_agent(house: House, number: signal.
         until(lambda: house.json("status")["scheduler"]["running"], "the next scheduler")
         assert house.json("status")["agents"][0]["run_id"] == run["id"]
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE_S)
     assert "adopted" in err
 
 
@@ -248,7 +248,7 @@ def test_a_second_scheduler_is_refused_and_named(house: House) -> None:
         until(lambda: queue_of(house, "t1") == "provisional", "the work")
         assert house.ok("accept", "t1").startswith("t1 is done")
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_S)
 
 
 def test_a_daemon_comes_up_is_seen_and_stops(house: House) -> None:
@@ -302,7 +302,7 @@ def _octopoid_program(house: House, *arguments: str) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert said.returncode == 0, said.stderr
@@ -344,8 +344,8 @@ def test_ctrl_c_ends_a_waiting_command_with_130(house: House) -> None:
         assert follower.stdout is not None
         assert "begins" in follower.stdout.readline()
         follower.send_signal(signal.SIGINT)
-        _, err = follower.communicate(timeout=30)
+        _, err = follower.communicate(timeout=PATIENCE_S)
         scheduler.send_signal(signal.SIGTERM)
-        scheduler.communicate(timeout=30)
+        scheduler.communicate(timeout=PATIENCE_S)
     assert follower.returncode == 130
     assert "Traceback" not in err

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_house import COMMITS, House, make_house, until
+from cli_house import COMMITS, PATIENCE_S, House, make_house, until
 
 from octopoid_tui.cli.holder import holding_pid
 
@@ -102,7 +102,7 @@ def test_a_signal_ends_the_screen_and_restores_the_terminal(
     until(lambda: b"Queues" in terminal.seen, "the first paint")
     until(lambda: house.json("status")["scheduler"]["running"], "the scheduler")
     terminal.process.send_signal(number)
-    assert terminal.process.wait(30) == 0
+    assert terminal.process.wait(PATIENCE_S) == 0
     assert termios.tcgetattr(terminal.slave) == terminal.before
     until(lambda: b"\x1b[?1049l" in terminal.seen, "leaving the alternate screen")
     assert holding_pid(lock(house)) is None
@@ -112,7 +112,7 @@ def test_without_a_project_the_screen_says_how_to_begin(house: House, tmp_path: 
     house.repo = gitrepo.make(tmp_path / "other", {"a": "b"})  # type: ignore[attr-defined]
     terminal = Terminal(house)
     try:
-        assert terminal.process.wait(30) == 3
+        assert terminal.process.wait(PATIENCE_S) == 3
         until(lambda: b"octopoid init" in terminal.seen, "the hint")
     finally:
         terminal.close()

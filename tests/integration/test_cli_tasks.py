@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from cli_house import House, make_house
+from cli_house import PATIENCE_S, House, make_house
 
 from backend.model import Queue
 
@@ -276,7 +276,7 @@ def test_commands_at_the_same_time_take_turns(house: House) -> None:
     processes = [house.start("enqueue", f"task {n}", "--id", f"t{n}") for n in range(4)]
     for process in processes:
         with process:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, err
         assert out.startswith("t")
     assert len(house.json("list")) == 4

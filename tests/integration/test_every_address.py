@@ -232,7 +232,7 @@ async def backend(tmp_path: Path) -> AsyncIterator[LocalBackend]:
 @pytest.fixture
 async def caller(backend: LocalBackend) -> AsyncIterator[Caller]:
     transport = httpx.ASGITransport(create_app(backend))
-    async with httpx.AsyncClient(transport=transport, base_url="http://octopoid") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://octopoid", timeout=60) as http:
         yield Caller(http)
 
 

@@ -122,7 +122,7 @@ def test_dirty_checkout_is_never_touched_and_the_command_works(git_house, dirt):
         (user.path / new).unlink()
     command = shlex.split(got.note.split("To take it: ", 1)[1])
     env = {"PATH": "/usr/bin:/bin", "HOME": str(git_house.tmp)}
-    subprocess.run(command, check=True, env=env, capture_output=True, timeout=60, cwd="/")
+    subprocess.run(command, check=True, env=env, capture_output=True, timeout=120, cwd="/")
     assert (user.path / new).read_text() == "agent's\n"
     assert user.git("merge-base", "--is-ancestor", got.merge_sha, "main") == ""
     assert deliver_waiting(git_house.hub, "main").where == "checkout"

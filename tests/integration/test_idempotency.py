@@ -67,14 +67,14 @@ async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             place: Path | str = tmp_path / "octopoid.db"
             backends = [await LocalBackend.open(tmp_path / "octopoid.db", clock)] * 2
         else:
-            place = stack.enter_context(postgres.server().database())
+            place = stack.enter_context(postgres.server().used())
             backends = [await LocalBackend.connect(place, clock) for _ in range(2)]
         for backend in backends:
             stack.push_async_callback(backend.close)
         clients = []
         for backend in backends:
             transport = httpx.ASGITransport(create_app(backend))
-            client = httpx.AsyncClient(transport=transport, base_url="http://octopoid")
+            client = httpx.AsyncClient(transport=transport, base_url="http://octopoid", timeout=60)
             clients.append(await stack.enter_async_context(client))
         await backends[0].register("c", "m", pid=None)
         made = Fleet(*clients, backends[0], clock, place)

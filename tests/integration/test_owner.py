@@ -24,7 +24,7 @@ from backend.owner import OwnerLock
 from backend.remote import RemoteBackend
 
 ANA = Actor(SenderType.HUMAN, "ana")
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 OWNER = """
 import asyncio, sys
@@ -51,7 +51,7 @@ from backend.open import open_backend
 async def main(root, task_id):
     new = NewTask(task_id, "A task", "implement", "main", "1" * 40, "human:ana")
     async with await open_backend(
-        root / "octopoid.db", root / "owner.lock", root / "o.sock", what="command", wait_s=30
+        root / "octopoid.db", root / "owner.lock", root / "o.sock", what="command", wait_s=60
     ) as opened:
         await opened.backend.create_task(new, actor=Actor(SenderType.HUMAN, "ana"))
 
@@ -313,7 +313,7 @@ async def test_six_commands_at_once_all_succeed(folder: Folder, owned: bool) -> 
     async with maybe_owner(folder, owned):
         commands = [folder.start(COMMAND, f"t{number}", stderr=subprocess.PIPE) for number in range(6)]
         for command in commands:
-            _, errors = await asyncio.to_thread(command.communicate, timeout=DEADLINE_S * 2)
+            _, errors = await asyncio.to_thread(command.communicate, timeout=DEADLINE_S)
             assert (command.returncode, errors) == (0, "")
     async with await folder.open() as opened:
         tasks = await opened.backend.list_tasks(TaskFilter())

@@ -75,7 +75,7 @@ class Crowded:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowded]:
     if request.param == "postgresql":
-        with postgres.server().database() as url:
+        with postgres.server().used() as url:
             with connect(url) as connection:
                 numbers = f"generate_series(1, {MANY}) AS n"
                 connection.execute(SEED.format(no="false", numbers=numbers), prepare=False)
@@ -176,7 +176,7 @@ async def small(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[tuple[LocalBackend, Backend]]:
     if request.param == "postgresql":
-        with postgres.server().database() as url:
+        with postgres.server().used() as url:
             backend = await LocalBackend.connect(url)
             yield backend, backend
             await backend.close()
@@ -203,7 +203,7 @@ async def test_a_cursor_skips_and_repeats_nothing_while_tasks_come_and_move(
     for number in range(20):
         await create(backend, number)
     transport = httpx.ASGITransport(create_app(seen))
-    async with httpx.AsyncClient(transport=transport, base_url="http://octopoid") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://octopoid", timeout=60) as http:
         there = (await http.get(f"/api/v1/tasks?limit=100{query}")).json()
         wanted = [task["id"] for task in there["tasks"]]
         assert (there["total"], there["next_cursor"]) == (len(wanted), None)
@@ -226,6 +226,6 @@ async def test_a_cursor_skips_and_repeats_nothing_while_tasks_come_and_move(
 )
 async def test_a_cursor_that_is_none_is_422(small: tuple[LocalBackend, Backend], cursor: str) -> None:
     transport = httpx.ASGITransport(create_app(small[1]))
-    async with httpx.AsyncClient(transport=transport, base_url="http://octopoid") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://octopoid", timeout=60) as http:
         answer = await http.get(f"/api/v1/tasks?cursor={cursor}")
         assert (answer.status_code, answer.json()["slug"]) == (422, "bad-input")

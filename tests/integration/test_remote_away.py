@@ -29,6 +29,7 @@ pytestmark = pytest.mark.slow
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
     for name in ("OCTOPOID_SERVER", "OCTOPOID_API_KEY", "OCTOPOID_DIR"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("backend.offline.sync.LONGEST_PAUSE_S", 0.5)
     with live(tmp_path) as one:
         yield one
 
@@ -66,9 +67,13 @@ async def back(server: Live, work: Work) -> None:
 
 
 async def agent_runs(server: Live, work: Work) -> None:
+    """Wait until the one agent has begun its work, and the server knows that it runs."""
+
     async def so() -> bool:
         runs = await asyncio.to_thread(server.ask, server.backend.list_runs(live=True))
-        return work.scheduler.live_runs == 1 and all(run.status is RunStatus.RUNNING for run in runs)
+        begun = [path.read_text() for path in work.project.layout.worktrees.glob("*/begun.txt")]
+        known = all(run.status is RunStatus.RUNNING for run in runs)
+        return work.scheduler.live_runs == 1 and known and begun == ["begun\n"]
 
     await until(so, "the agent")
 

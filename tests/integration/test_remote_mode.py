@@ -53,7 +53,10 @@ async def test_from_queue_to_merge_over_a_server(server: Live, origin: Path) -> 
 
 async def test_two_machines_share_the_work_and_never_do_it_twice(server: Live, origin: Path) -> None:
     """L-21: one claim, one holder, over two machines."""
-    script = 'echo "$OCTOPOID_TASK_ID" >> "$0.log"\nsleep 0.2\n' + EDIT_AND_COMMIT
+    script = (
+        'echo "$OCTOPOID_TASK_ID" >> "$0.log"\n'
+        f'while [ "$(ls "{origin.parent}"/*.sh.log | wc -l)" -lt 2 ]; do sleep 0.05; done\n'
+    ) + EDIT_AND_COMMIT
     one, other = (machine(server, origin, name, script) for name in ("one", "two"))
     async with on(one) as first, on(other) as second:
         for number in range(6):

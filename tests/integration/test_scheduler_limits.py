@@ -13,6 +13,7 @@ from backend.clock import ManualClock, to_ms
 from backend.interface import Action
 from backend.model import AgentStatus, Outcome, Queue, Run, RunStatus
 from scheduler.desk import TaskDraft
+from scheduler.loop import SAFETY_TICK_S
 
 WAIT_FOR_GO = 'while [ ! -e "$OCTOPOID_RUN_DIR/go" ]; do sleep 0.05; done\n'
 
@@ -113,7 +114,7 @@ async def test_an_interval_lies_between_two_starts(tmp_path: Path) -> None:
         await work.scheduler.run_until_idle()
         starts = [(await work.backend.list_runs(task_id=name))[0].started_at for name in ("t1", "t2")]
     assert starts[1] - starts[0] >= timedelta(seconds=2)
-    assert starts[1] - starts[0] < timedelta(seconds=20), "the gate's opening wakes the scheduler"
+    assert starts[1] - starts[0] < timedelta(seconds=SAFETY_TICK_S), "the gate's opening wakes the scheduler"
 
 
 # Number
@@ -243,7 +244,7 @@ async def test_a_provider_limit_is_nobodys_fault_and_closes_the_gate_until_it_en
     assert shut.gate == "quota"
     assert shut.clears_at is not None
     assert run.ended_at is not None
-    assert abs(to_ms(shut.clears_at) - to_ms(run.ended_at) - 3_600_000) < 30_000
+    assert abs(to_ms(shut.clears_at) - to_ms(run.ended_at) - 3_600_000) < 300_000
 
 
 async def test_all_ways_of_trying_again_share_one_cap(tmp_path: Path) -> None:

@@ -57,8 +57,11 @@ async def test_without_a_pass_nothing_is_accepted_by_rule(tmp_path: Path) -> Non
 # Configuration
 
 
-async def test_a_changed_configuration_is_used_and_a_broken_one_is_not(tmp_path: Path) -> None:
+async def test_a_changed_configuration_is_used_and_a_broken_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """L-40"""
+    monkeypatch.setattr("scheduler.loop.CONFIGURATION_EVERY_S", 0.1)
     repo = make_project(tmp_path, agent="  paused: true\n")
     agents = repo / ".octopoid" / "agents.yaml"
     text = agents.read_text()

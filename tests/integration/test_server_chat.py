@@ -22,7 +22,7 @@ from backend.server import chat_socket, protocol
 from backend.server.events import MAX_STREAMS
 from backend.server.guard import BODY_LIMIT
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 @pytest.fixture

@@ -51,13 +51,14 @@ def keys(folder: Path, *arguments: str, status: int = 0) -> Any:
 
 def get(url: str, token: str | None = None) -> int:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return httpx.get(url, headers=headers, trust_env=False).status_code
+    return httpx.get(url, headers=headers, trust_env=False, timeout=PATIENCE_S).status_code
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_says_where_it_listens_and_stops_when_asked(start: Start, number: signal.Signals) -> None:
     server = start("--no-auth")
-    assert httpx.get(f"{server.url}/api/health", trust_env=False).json()["status"] == "healthy"
+    health = httpx.get(f"{server.url}/api/health", trust_env=False, timeout=PATIENCE_S)
+    assert health.json()["status"] == "healthy"
     assert any("without keys" in line for line in server.said)
     assert server.end(number) == 0
     assert server.said[-1] == "stopped"
@@ -137,7 +138,8 @@ def test_behind_a_proxy_it_answers_to_the_names_it_is_given(start: Start) -> Non
     port = server.url.rpartition(":")[2]
     health = f"http://127.0.0.1:{port}/api/health"
     for host, status in (("octopoid.example", 200), ("evil.example", 421), (f"127.0.0.1:{port}", 200)):
-        assert httpx.get(health, headers={"Host": host}, trust_env=False).status_code == status, host
+        answer = httpx.get(health, headers={"Host": host}, trust_env=False, timeout=PATIENCE_S)
+        assert answer.status_code == status, host
 
 
 @pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "sqlite://x", "sqlite:///"])
@@ -180,8 +182,9 @@ def test_a_server_over_postgresql_is_the_same(tmp_path: Path) -> None:
         try:
             new = {"id": "t1", "role": "implement"}
             first, second = (f"{server.url}/api/v1/tasks" for server in replicas)
-            assert httpx.post(first, json=new, headers=headers, trust_env=False).status_code == 201
-            assert httpx.get(f"{second}/t1", headers=headers, trust_env=False).json()["id"] == "t1"
+            with httpx.Client(headers=headers, trust_env=False, timeout=PATIENCE_S) as http:
+                assert http.post(first, json=new).status_code == 201
+                assert http.get(f"{second}/t1").json()["id"] == "t1"
             assert [server.end() for server in replicas] == [0, 0]
         finally:
             for server in replicas:

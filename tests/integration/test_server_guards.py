@@ -199,12 +199,12 @@ async def test_wrong_keys_are_slowed_down_and_right_ones_are_not(
 async def test_changes_beyond_the_rate_are_429_with_a_time_to_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.server.auth.CHANGES", Rate(0.01, 2))
+    monkeypatch.setattr("backend.server.auth.CHANGES", Rate(0.001, 2))
     async with serve_tcp(tmp_path) as site:
         busy, other = await site.headers(KeyScope.WORK), await site.headers(KeyScope.WORK)
         answers = [await site.http.post("/api/v1/resume", json={}, headers=busy) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
-        assert 90 <= int(answers[-1].headers["retry-after"]) <= 100
+        assert 700 <= int(answers[-1].headers["retry-after"]) <= 1000
         assert (await site.http.get("/api/v1/tasks", headers=busy)).status_code == 200
         assert (await site.http.post("/api/v1/resume", json={}, headers=other)).status_code == 200
 
@@ -228,7 +228,7 @@ async def test_leases_that_have_run_out_are_released_whatever_happened_before(
 
     monkeypatch.setattr(site.backend, "expire_leases", busy_at_first)
     sweeping = asyncio.create_task(sweep(site.backend, 0.01))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await site.backend.get_task("t")).run_id is not None:
             await asyncio.sleep(0.01)
     await end_tasks(sweeping)

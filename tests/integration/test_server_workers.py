@@ -405,7 +405,7 @@ async def test_a_wait_for_an_answer_ends_with_it_and_with_the_server(site: Tcp) 
     answer = await waiting
     assert [one["message"] for one in answer.json()["messages"]] == ["red"]
     in_vain = asyncio.create_task(site.http.get(f"{path}&after={answer.json()['next_after']}", timeout=60))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not site.backend._engine.watchers._watching:
             await asyncio.sleep(0.01)
     await site.server.stop()  # it would cut what is not answered by then

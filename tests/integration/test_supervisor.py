@@ -39,7 +39,7 @@ REPOSITORY = Path(__file__).parent.parent.parent
 Prepare = Callable[..., RunDir]
 
 
-def eventually(holds: Callable[[], object], within_s: float = 10.0) -> None:
+def eventually(holds: Callable[[], object], within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < deadline, "it did not come about in time"
@@ -98,7 +98,7 @@ def test_output_exit_status_and_byte_counts_are_recorded(tmp_path: Path) -> None
     script = "echo out; echo err >&2; cat; exit 5"
     run.write_spec(["/bin/sh", "-c", script], cwd=tmp_path, env={}, stdin="null")
     started = launch(run)
-    ended = wait_ended(run, 30)
+    ended = wait_ended(run, 60)
     assert (ended.code, ended.signal, ended.cause) == (5, None, ExitCause.EXITED)
     assert (ended.bytes_out, ended.bytes_err, ended.dropped, ended.error) == (4, 4, 0, "")
     assert run.transcript.read_bytes() == b"out\n"
@@ -119,7 +119,7 @@ def test_agent_gets_exactly_the_environment_it_was_given(
     dump = "import json, os; print(json.dumps(dict(os.environ)))"
     run.write_spec([sys.executable, "-c", dump], cwd=tmp_path, env={"GIVEN": "yes"}, stdin="null")
     launch(run)
-    wait_ended(run, 30)
+    wait_ended(run, 60)
     seen = json.loads(run.transcript.read_bytes())
     seen.pop("LC_CTYPE", None)  # Python's own doing
     nonce = spec_of(run).nonce
@@ -158,7 +158,7 @@ def test_flood_is_drained_within_the_cap_and_the_last_lines_are_kept(prepare: Pr
 def test_line_of_ten_megabytes_is_kept_whole(prepare: Prepare) -> None:
     run = prepare("flood", "10000000", "10000000")
     launch(run)
-    ended = wait_ended(run, 30)
+    ended = wait_ended(run, 60)
     assert ended.dropped == 0
     assert run.transcript.stat().st_size == ended.bytes_out == 10_000_019
 
@@ -168,7 +168,7 @@ def test_endless_flood_can_be_stopped(prepare: Prepare) -> None:
     launch(run)
     eventually(lambda: run.transcript.stat().st_size >= 100_000)
     stop(run)
-    assert wait_ended(run, 30).cause is ExitCause.STOPPED
+    assert wait_ended(run, 60).cause is ExitCause.STOPPED
 
 
 def test_agent_that_ignores_sigterm_is_killed_after_the_grace_time(prepare: Prepare) -> None:
@@ -177,7 +177,7 @@ def test_agent_that_ignores_sigterm_is_killed_after_the_grace_time(prepare: Prep
     eventually(lambda: has_written(run, b"ready"))
     begin = time.monotonic()
     stop(run)
-    ended = wait_ended(run, 30)
+    ended = wait_ended(run, 60)
     assert time.monotonic() - begin >= 0.4
     assert (ended.code, ended.signal, ended.cause) == (None, signal.SIGKILL, ExitCause.STOPPED)
 
@@ -203,7 +203,7 @@ def test_kill_does_not_wait_for_the_grace_time(prepare: Prepare) -> None:
     with pytest.raises(StillRunning):
         wait_ended(run, 0.2)
     stop(run, "kill")
-    assert wait_ended(run, 30).cause is ExitCause.KILLED
+    assert wait_ended(run, 60).cause is ExitCause.KILLED
 
 
 def test_end_of_input_is_enough_for_an_agent_that_reads(tmp_path: Path) -> None:
@@ -213,14 +213,14 @@ def test_end_of_input_is_enough_for_an_agent_that_reads(tmp_path: Path) -> None:
     send(run, b"hello\n")
     eventually(lambda: has_written(run, b"hello"))
     end_input(run)
-    ended = wait_ended(run, 30)
+    ended = wait_ended(run, 60)
     assert (ended.code, ended.cause) == (0, ExitCause.EXITED)
 
 
 def test_wall_clock_ends_a_run_and_says_so(prepare: Prepare) -> None:
     run = prepare("stubborn", wall_clock_s=0.5, grace_s=0.1)
     launch(run)
-    ended = wait_ended(run, 30)
+    ended = wait_ended(run, 60)
     assert (ended.cause, ended.signal) == (ExitCause.WALL_CLOCK, signal.SIGKILL)
 
 
@@ -278,7 +278,7 @@ def test_second_supervisor_of_a_run_is_refused(prepare: Prepare) -> None:
     again = [sys.executable, "-I", "-S", str(PROGRAM), str(run.path)]
     assert subprocess.run(again, check=False).returncode == supervisor.LOCKED
     stop(run, "kill")
-    wait_ended(run, 30)
+    wait_ended(run, 60)
     record = run.exit_json.read_bytes()
     assert subprocess.run(again, check=False).returncode == supervisor.ALREADY_RAN
     assert run.exit_json.read_bytes() == record
@@ -323,7 +323,7 @@ def test_agent_outlives_its_scheduler_and_is_answered_by_the_next_one(prepare: P
     assert question.id == "q1"
     send(run, b'{"colour": "blue"}\n')
     run.write_inbox("q1", {"body": "blue"})
-    assert wait_ended(run, 30).code == 0
+    assert wait_ended(run, 60).code == 0
     assert [json.loads(line) for line in run.transcript.read_bytes().splitlines()] == [
         {"says": "hello"},
         {"read": '{"colour": "blue"}'},
@@ -337,7 +337,7 @@ def test_adopted_run_is_stopped_like_an_own_one(prepare: Prepare) -> None:
     launch_by_a_scheduler_that_is_killed(run)
     eventually(lambda: has_written(run, b"ready"))
     stop(run)
-    ended = wait_ended(run, 30)
+    ended = wait_ended(run, 60)
     assert (ended.cause, ended.signal) == (ExitCause.STOPPED, signal.SIGKILL)
     assert survivors(run) == []
 
@@ -349,7 +349,7 @@ def test_sigterm_to_the_supervisor_is_an_orderly_stop(prepare: Prepare) -> None:
     supervising = process_tree.inspect(started.supervisor_pid)
     assert supervising is not None
     assert process_tree.signal_proven(supervising, signal.SIGTERM)
-    assert wait_ended(run, 30).cause is ExitCause.STOPPED
+    assert wait_ended(run, 60).cause is ExitCause.STOPPED
 
 
 def test_death_of_the_supervisor_is_the_death_of_the_agent_and_the_run_is_lost(prepare: Prepare) -> None:
@@ -373,7 +373,7 @@ def test_death_of_the_supervisor_is_the_death_of_the_agent_and_the_run_is_lost(p
 def test_message_to_an_agent_that_does_not_read_never_hangs(prepare: Prepare) -> None:
     run = prepare("tree")
     launch(run)
-    send(run, b"x" * 30_000, timeout_s=0.3)
+    send(run, b"x" * 30_000, timeout_s=60)
     with pytest.raises(AgentNotReading) as failure:
         send(run, b"y" * 100_000, timeout_s=0.3)
     assert failure.value.partly
@@ -388,16 +388,16 @@ def test_messages_larger_than_a_pipe_do_not_mix(tmp_path: Path) -> None:
     launch(run)
     messages = [bytes([letter]) * 300_000 + b"\n" for letter in b"abcdef"]
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda message: send(run, message, timeout_s=20), messages))
+        list(pool.map(lambda message: send(run, message, timeout_s=60), messages))
     end_input(run)
-    wait_ended(run, 30)
+    wait_ended(run, 60)
     assert sorted(run.transcript.read_bytes().splitlines(keepends=True)) == messages
 
 
 def test_message_to_an_ended_agent_is_refused(prepare: Prepare) -> None:
     run = prepare("flood", "10", "10")
     launch(run)
-    wait_ended(run, 30)
+    wait_ended(run, 60)
     with pytest.raises(AgentNotReading):
         send(run, b"too late\n")
     with pytest.raises(CannotControl):
@@ -412,7 +412,7 @@ def test_agent_that_removes_its_control_fifo_can_still_be_killed(prepare: Prepar
     with pytest.raises(CannotControl, match=r"control\.fifo"):
         stop(run)
     stop(run, "kill")
-    ended = wait_ended(run, 30)
+    ended = wait_ended(run, 60)
     assert (ended.signal, ended.cause) == (signal.SIGKILL, ExitCause.EXITED)
 
 
@@ -440,7 +440,7 @@ def test_agent_closing_its_output_goes_on(tmp_path: Path) -> None:
     with pytest.raises(StillRunning):
         wait_ended(run, 0.3)
     send(run, b"go\n")
-    assert wait_ended(run, 30).code == 9
+    assert wait_ended(run, 60).code == 9
 
 
 def test_supervisor_asks_for_no_time_while_nothing_happens(prepare: Prepare) -> None:
@@ -453,7 +453,12 @@ def test_supervisor_asks_for_no_time_while_nothing_happens(prepare: Prepare) -> 
         return int(fields[11]) + int(fields[12])
 
     eventually(lambda: has_written(run, b"ready"))
-    before = ticks()
-    with pytest.raises(StillRunning):
-        wait_ended(run, 1.0)
-    assert ticks() - before <= 1
+    used = []
+    for _ in range(20):  # on a busy machine it may still have to finish what it began
+        before = ticks()
+        with pytest.raises(StillRunning):
+            wait_ended(run, 1.0)
+        used.append(ticks() - before)
+        if used[-1] <= 1:
+            return
+    pytest.fail(f"ticks in each second: {used}")

@@ -112,4 +112,5 @@ def test_time_is_linear_on_hostile_input(unit: str) -> None:
 
     cost(10_000)
     small = max(min(cost(50_000) for _ in range(3)), 0.001)
-    assert cost(500_000) < 60 * small  # ten times the input; a quadratic one takes a hundred times
+    # Ten times the input; a quadratic one takes a hundred times, again and again.
+    assert any(cost(500_000) < 60 * small for _ in range(3))

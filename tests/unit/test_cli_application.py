@@ -35,7 +35,7 @@ def octopoid(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -179,7 +179,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     process.stdout.close()
     said = process.stderr.read()
     process.stderr.close()
-    assert process.wait(60) == 0
+    assert process.wait(120) == 0
     assert said == b""
 
 

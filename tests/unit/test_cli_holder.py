@@ -19,7 +19,7 @@ import fcntl, sys, time
 file = open(sys.argv[1], "w")
 fcntl.flock(file, fcntl.LOCK_EX)
 print("held", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -55,8 +55,8 @@ def test_looking_does_not_take_the_lock(lock: Path) -> None:
 
 
 def test_the_holder_is_ended_and_waited_for(lock: Path, holder: subprocess.Popen[bytes]) -> None:
-    assert terminate(lock, holder.pid, 10)
-    assert holder.wait(10) == -signal.SIGTERM
+    assert terminate(lock, holder.pid, 60)
+    assert holder.wait(60) == -signal.SIGTERM
     assert holding_pid(lock) is None
 
 

@@ -49,7 +49,7 @@ async def following(backend: FixedBackend, poll_every: float = 60.0) -> AsyncIte
         await asyncio.gather(follower, return_exceptions=True)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
