@@ -46,7 +46,7 @@ from backend.model import (
     UsageBy,
 )
 from backend.once import Answer, Asked, Declined
-from backend.pages import Page, TaskPage
+from backend.pages import MessageFilter, Page, RunFilter, SessionFilter, Span, TaskPage
 from backend.planning import Draft, DraftPatch, NewDraft, NewProject, Project, ProjectPatch
 from backend.service import Service
 from backend.sessions import NewSession, Session
@@ -130,6 +130,15 @@ class LocalBackend:
 
     async def page_tasks(self, wanted: TaskFilter, page: Page) -> TaskPage:
         return await self._read(lambda service: service.tasks.page(wanted, page))
+
+    async def page_runs(self, wanted: RunFilter, span: Span) -> list[Run]:
+        return await self._read(lambda service: service.pages.runs(wanted, span))
+
+    async def page_sessions(self, wanted: SessionFilter, span: Span) -> list[Session]:
+        return await self._read(lambda service: service.pages.sessions(wanted, span))
+
+    async def page_messages(self, wanted: MessageFilter, span: Span) -> list[Message]:
+        return await self._read(lambda service: service.pages.messages(wanted, span))
 
     async def count_queues(self) -> Mapping[Queue, int]:
         return await self._read(lambda service: service.tasks.count_queues())

@@ -1,11 +1,12 @@
-"""Pages of tasks: what is asked for, what comes back, and where the next one begins."""
+"""Pages of lists: what is asked for, what comes back, and where the next one begins."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from backend.model import Priority, Task, TaskFilter
+from backend.model import Message, Priority, Run, Task, TaskFilter
+from backend.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,67 @@ class TaskPage:
     total: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """At most `limit` rows in the order in which they came: those after the row with this id, or the first.
+
+    Such rows are never deleted, and new ones come at the end: nothing is left out from one page to the next.
+    """
+
+    limit: int
+    after: str | None = None
+    at: int = 0
+    """When that row came, in ms: for whoever has the list alone, which that row may have left since."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs to list; `live` is for those that have not ended."""
+
+    task_id: str | None = None
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFilter:
+    """Which sessions to list; `live` is for those that have not ended."""
+
+    task_id: str | None = None
+    orchestrator_id: str | None = None
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """Which messages to list: of one conversation, open requests, or answers that these runs have not got."""
+
+    conversation_id: str | None = None
+    open: bool = False
+    undelivered: tuple[str, ...] | None = None
+
+
 @runtime_checkable
 class Pager(Protocol):
-    """A backend that need not read every task to give a page of them."""
+    """A backend that need not read a whole list to give a page of it."""
 
     async def page_tasks(self, wanted: TaskFilter, page: Page) -> TaskPage:
         """The page in claim order; the limit of `wanted` is not looked at."""
+        ...
+
+    async def page_runs(self, wanted: RunFilter, span: Span) -> list[Run]:
+        """Runs in order of their start.
+
+        Raises:
+            BadInput: there is no run to go on after.
+        """
+        ...
+
+    async def page_sessions(self, wanted: SessionFilter, span: Span) -> list[Session]:
+        """Sessions in order of their beginning; raises as `page_runs`."""
+        ...
+
+    async def page_messages(self, wanted: MessageFilter, span: Span) -> list[Message]:
+        """Messages in the order in which they were written; raises as `page_runs`."""
         ...
 
 

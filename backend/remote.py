@@ -53,6 +53,8 @@ from backend.wire import changes_json, claim_from_json, decode, from_json, to_js
 T = TypeVar("T")
 
 EVERYTHING = 2**31
+PAGE = 1000
+"""Rows of a list that is asked for page by page."""
 """The limit that means "all": without one the server gives its first page."""
 
 
@@ -184,7 +186,7 @@ class RemoteBackend:
         params: Json = {"live": "true" if live else "false"}
         if task_id is not None:
             params["task_id"] = task_id
-        return await self._rows(Run, "runs", "v1/runs", params)
+        return await self._pages(Run, "runs", "v1/runs", params)
 
     async def update_run(self, run_id: str, patch: RunPatch) -> Run:
         return _read(Run, await self._connection.call("PATCH", _path("runs", run_id), changes_json(patch)))
@@ -219,14 +221,14 @@ class RemoteBackend:
         return await self._get(Message, _path("messages", message_id))
 
     async def list_messages(self, task_id: str) -> list[Message]:
-        return await self._rows(Message, "messages", _path("tasks", task_id, "messages"))
+        return await self._pages(Message, "messages", _path("tasks", task_id, "messages"))
 
     async def open_questions(self) -> list[Message]:
-        return await self._rows(Message, "messages", "v1/messages", {"state": "open"})
+        return await self._pages(Message, "messages", "v1/messages", {"state": "open"})
 
     async def undelivered(self, run_ids: Sequence[str]) -> list[Message]:
         params = {"state": "undelivered", "run_id": list(run_ids)}
-        return await self._rows(Message, "messages", "v1/messages", params)
+        return await self._pages(Message, "messages", "v1/messages", params)
 
     async def chat(self, *, after: int = 0, limit: int = 200, task_id: str | None = None) -> list[Event]:
         params: Json = {"after": after, "limit": limit}
@@ -246,7 +248,7 @@ class RemoteBackend:
         params: Json = {"live": "true" if live else "false"}
         if task_id is not None:
             params["task_id"] = task_id
-        return await self._rows(Session, "sessions", "v1/sessions", params)
+        return await self._pages(Session, "sessions", "v1/sessions", params)
 
     async def touch_session(self, session_id: str) -> Session:
         return await self._post(Session, _path("sessions", session_id, "heartbeat"), {})
@@ -442,6 +444,17 @@ class RemoteBackend:
     async def _rows(self, kind: type[T], name: str, path: str, params: Json | None = None) -> list[T]:
         data = await self._connection.get(path, params)
         return [_read(kind, row) for row in data[name]]
+
+    async def _pages(self, kind: type[T], name: str, path: str, params: Json | None = None) -> list[T]:
+        """The rows of every page."""
+        wanted: Json = {"limit": PAGE, **(params or {})}
+        rows: list[T] = []
+        while True:
+            data = await self._connection.get(path, wanted)
+            rows += (_read(kind, row) for row in data[name])
+            if data["next_cursor"] is None:
+                return rows
+            wanted["cursor"] = data["next_cursor"]
 
 
 def _path(*parts: str) -> str:

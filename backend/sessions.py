@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+NAME_LIMIT = 200
+
 
 class SessionStatus(StrEnum):
     """`idle` is open, but not heard of for two minutes and not waiting for an answer."""
@@ -48,3 +50,8 @@ class Session:
     terminated_at: datetime | None
     reason: str | None
     """Why it ended."""
+
+
+def is_name(text: str) -> bool:
+    """Whether an agent program's session may be called so."""
+    return bool(text.strip()) and len(text) <= NAME_LIMIT and text.isprintable()

@@ -27,6 +27,9 @@ Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
 LeaseSeconds = Annotated[int, msgspec.Meta(le=86_400)]
 """That it is above 0, the service says."""
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+RowLimit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+ROWS = 200
+"""Rows of a page that names no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +84,34 @@ class MessageQuery:
 
     state: Literal["open", "undelivered"]
     run_id: tuple[str, ...] = ()
+    limit: RowLimit = ROWS
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunQuery:
-    """What `GET /runs` understands."""
+    """What `GET /runs` understands. `cursor` is the `next_cursor` of the page before."""
 
     task_id: str | None = None
     live: bool = False
+    limit: RowLimit = ROWS
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowQuery:
+    """A page of what belongs to one task. `cursor` is the `next_cursor` of the page before."""
+
+    limit: RowLimit = ROWS
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """The events of one task after a `seq`: that of the last event seen."""
+
+    after: Seq = 0
+    limit: RowLimit = ROWS
 
 
 @dataclass(frozen=True, slots=True)

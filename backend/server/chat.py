@@ -65,7 +65,10 @@ async def place_of(backend: Backend, chat_id: str) -> int:
             for event in await backend.events(entity_id=chat_id.removesuffix(ending)):
                 if event.entity == "message" and event.kind == kind:
                     return event.seq
-    raise NotFound(f"there is no message {chat_id[:80]!r}", "give the id of a message that was seen")
+    raise NotFound(
+        f"there is no message {chat_id[:80]!r}",
+        "give the id of a message that GET /api/v1/chat/messages has shown",
+    )
 
 
 async def say(connection: HTTPConnection, body: ChatBody) -> ChatMessage:
@@ -121,7 +124,8 @@ async def _asked(backend: Backend, body: ChatBody) -> Message:
         request = await backend.get_message(body.parent_message_id)
         if place not in (None, request.conversation_id):
             raise BadInput(
-                f"message {request.id} is of conversation {request.conversation_id}, not of {place}"
+                f"message {request.id} is of conversation {request.conversation_id}, not of {place}",
+                "leave the conversation out: the message says it",
             )
         return request
     found = [one for one in await backend.open_questions() if place in (None, one.conversation_id)]

@@ -47,7 +47,10 @@ async def get_worker(backend: Backend, worker_id: str) -> Worker:
     """
     found = next((one for one in await list_workers(backend) if one.id == worker_id), None)
     if found is None:
-        raise NotFound(f"there is no worker {worker_id[:80]!r}", "register it with its name")
+        raise NotFound(
+            f"there is no worker {worker_id[:80]!r}",
+            "register it with POST /api/v1/workers and its name, and use the id that this returns",
+        )
     return found
 
 

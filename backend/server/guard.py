@@ -42,11 +42,13 @@ class BodyLimit:
         except ClientGone:
             return
         except TimeoutError:
-            late = TooSlow(f"the body did not come within {seconds:g} s", "send it at once")
+            late = TooSlow(
+                f"the body did not come within {seconds:g} s", "send the whole body without a pause"
+            )
             await problem(late, {"Connection": "close"})(scope, receive, send)
             return
         if body is None:
-            trouble = TooLarge(f"the body is larger than {limit} bytes", "send less at once")
+            trouble = TooLarge(f"the body is larger than {limit} bytes", "send it in several requests")
             await problem(trouble, {"Connection": "close"})(scope, receive, send)
             return
         scope[BODY_NAME] = body

@@ -85,7 +85,14 @@ def _answer(messages: list[Message]) -> Answer:
     again = None
     if ("cache-control", "no-store") in headers:
         # A secret is in it, of which the store keeps but a digest.
-        again = _said(problem(AnsweredOnce("the answer was given once and is not kept", "ask for a new one")))
+        again = _said(
+            problem(
+                AnsweredOnce(
+                    "the answer was given once and is not kept",
+                    "revoke what was made then, and ask again under another key",
+                )
+            )
+        )
     return Answer(start["status"], headers, body, again)
 
 

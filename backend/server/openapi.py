@@ -199,9 +199,9 @@ def _answer(operation: Operation, schemas: Schemas) -> Json:
     if operation.rows is None:
         return one
     properties: Json = {operation.rows: {"type": "array", "items": one}}
-    if operation.query is not None and "offset" in {one.name for one in dataclasses.fields(operation.query)}:
+    if "offset" in operation.query_names:
         properties |= {name: {"type": "integer"} for name in ("total", "limit", "offset")}
-    if operation.name == "list_tasks":
+    if "cursor" in operation.query_names:
         properties["next_cursor"] = {"anyOf": [{"type": "string"}, {"type": "null"}]}
     return {"type": "object", "properties": properties, "required": list(properties)}
 

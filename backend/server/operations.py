@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 from backend.keys import ApiKey, KeyScope, NewKey
@@ -43,6 +43,7 @@ from backend.server.bodies import (
     EventQuery,
     ForceBody,
     HeartbeatBody,
+    HistoryQuery,
     HoldBody,
     MachineStatusBody,
     MessageQuery,
@@ -54,6 +55,7 @@ from backend.server.bodies import (
     RenewBody,
     ReportBody,
     ResumeBody,
+    RowQuery,
     RunQuery,
     SettleBody,
     SplitBody,
@@ -140,6 +142,11 @@ class Operation:
     def parameters(self) -> list[str]:
         return re.findall(r"{(\w+)}", self.path)
 
+    @property
+    def query_names(self) -> frozenset[str]:
+        """What its query may name, but for the scope."""
+        return frozenset() if self.query is None else frozenset(one.name for one in fields(self.query))
+
 
 def _task_action(action: str, summary: str, body: type = ReasonBody, needs: KeyScope = WORK) -> Operation:
     name = f"{action}_task"
@@ -162,11 +169,12 @@ OPERATIONS: tuple[Operation, ...] = (
               etag=True, actor=True),
     Operation("DELETE", TASK, "delete_task", "Cancel a task nobody works on; its record stays", WORK,
               statuses=(204,), etag=True),
-    Operation("GET", f"{TASK}/runs", "task_runs", "The runs of a task", READ, answer=Run, rows="runs"),
+    Operation("GET", f"{TASK}/runs", "task_runs", "The runs of a task", READ, query=RowQuery,
+              answer=Run, rows="runs"),
     Operation("GET", f"{TASK}/messages", "task_messages", "A task's conversation", READ,
-              answer=Message, rows="messages"),
-    Operation("GET", f"{TASK}/history", "task_history", "Every event of a task, oldest first", READ,
-              answer=Event, rows="events"),
+              query=RowQuery, answer=Message, rows="messages"),
+    Operation("GET", f"{TASK}/history", "task_history", "A task's events after one, oldest first", READ,
+              query=HistoryQuery, answer=Event, rows="events"),
     Operation("GET", f"{TASK}/evidence", "task_evidence", "What checks said about a task's commits", READ,
               answer=Evidence, rows="evidence"),
     Operation("POST", f"{TASK}/evidence", "add_evidence", "Add a check's result", WORK, Evidence,

@@ -1,20 +1,50 @@
-"""Pages of a listing; a cursor says where the next begins, even when tasks have come or gone meanwhile."""
+"""Pages of a listing; a cursor says where the next begins, even when rows have come or gone meanwhile."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import msgspec
+from starlette.responses import Response
 
+from backend.clock import to_ms
 from backend.errors import BadInput
 from backend.interface import Backend
-from backend.model import Priority, Task
-from backend.pages import Page, Pager, Place, TaskPage, place_of
+from backend.model import Json, Message, Priority, Run, Task
+from backend.pages import (
+    MessageFilter,
+    Page,
+    Pager,
+    Place,
+    RunFilter,
+    SessionFilter,
+    Span,
+    TaskPage,
+    place_of,
+)
 from backend.server.bodies import TaskQuery
+from backend.server.wire import respond_rows
+from backend.sessions import Session
 
 CURSOR_LIMIT = 500
+
+
+class Spanned(Protocol):
+    """A query for a page of rows in the order in which they came."""
+
+    @property
+    def limit(self) -> int: ...
+
+    @property
+    def cursor(self) -> str | None: ...
+
+
+Row = TypeVar("Row", Run, Session, Message)
+Read = Callable[[Span], Awaitable[list[Row]]]
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -45,7 +75,7 @@ async def find_page(backend: Backend, wanted: TaskQuery) -> Found:
     """
     cursor = _read(wanted.cursor) if wanted.cursor is not None else None
     if cursor is not None and wanted.offset:
-        raise BadInput("cursor and offset say the same", "give one of them")
+        raise BadInput("cursor and offset both say where the page begins", "give one of them")
     after = None if cursor is None else Place(cursor.priority, cursor.rejected, cursor.task_id)
     page = Page(wanted.limit, wanted.offset, after)
     if isinstance(backend, Pager):
@@ -73,18 +103,121 @@ def _cut(rows: list[Task], page: Page) -> TaskPage:
     return TaskPage(tuple(rows[start:end]), end < len(rows), len(rows))
 
 
+async def respond_span(
+    name: str,
+    wanted: Spanned,
+    read: Read[Row],
+    row_json: Callable[[Row], Json],
+    fits: Callable[[Row], bool] = lambda row: True,
+) -> Response:
+    """A page of rows in the order in which they came, and the cursor of the next.
+
+    Raises:
+        BadInput: the cursor is none.
+    """
+    after = _After() if wanted.cursor is None else _decode(wanted.cursor, _After)
+    rows: list[Row] = []
+    while len(rows) <= wanted.limit:  # one more than is shown says whether there is a next page
+        got = await read(Span(wanted.limit + 1, after.row_id, after.at))
+        rows += filter(fits, got)
+        if len(got) <= wanted.limit:
+            break
+        after = _After(got[-1].id, _came(got[-1]))
+    shown = rows[: wanted.limit]
+    last = _After(shown[-1].id, _came(shown[-1])) if len(rows) > wanted.limit else None
+    return await respond_rows(name, shown, row_json, next_cursor=None if last is None else _encode(last))
+
+
+def read_runs(backend: Backend, wanted: RunFilter) -> Read[Run]:
+    async def read(span: Span) -> list[Run]:
+        if isinstance(backend, Pager):
+            return await backend.page_runs(wanted, span)
+        return _cut_rows(await backend.list_runs(task_id=wanted.task_id, live=wanted.live), span)
+
+    return read
+
+
+def read_sessions(backend: Backend, wanted: SessionFilter) -> Read[Session]:
+    async def read(span: Span) -> list[Session]:
+        if isinstance(backend, Pager):
+            return await backend.page_sessions(wanted, span)
+        rows = await backend.list_sessions(task_id=wanted.task_id, live=wanted.live)
+        machine = wanted.orchestrator_id
+        return _cut_rows([row for row in rows if machine in (None, row.orchestrator_id)], span)
+
+    return read
+
+
+def read_messages(backend: Backend, wanted: MessageFilter) -> Read[Message]:
+    async def read(span: Span) -> list[Message]:
+        if isinstance(backend, Pager):
+            return await backend.page_messages(wanted, span)
+        return _cut_rows(await _all_messages(backend, wanted), span)
+
+    return read
+
+
+async def _all_messages(backend: Backend, wanted: MessageFilter) -> list[Message]:
+    if wanted.conversation_id is not None:
+        return await backend.list_messages(wanted.conversation_id)
+    if wanted.undelivered is not None:
+        return await backend.undelivered(wanted.undelivered)
+    return await backend.open_questions()
+
+
+def _cut_rows(rows: Sequence[Row], span: Span) -> list[Row]:
+    """A page of rows that are all here.
+
+    When the row to go on after has left the list, what came in its millisecond may be there twice.
+    """
+    start = 0
+    if span.after is not None:
+        known = (number for number, row in enumerate(rows, 1) if row.id == span.after)
+        later = (number for number, row in enumerate(rows) if _came(row) >= span.at)
+        start = next(known, next(later, len(rows)))
+    return list(rows[start : start + span.limit])
+
+
+def _came(row: Run | Session | Message) -> int:
+    return to_ms(row.started_at if isinstance(row, Run) else row.created_at)
+
+
+class _After(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The last row of the page before, and when it came."""
+
+    row_id: str | None = None
+    at: int = 0
+
+
 def _next(last: Task, end: int, total: int) -> str:
     place = place_of(last)
-    raw = msgspec.json.encode(_Cursor(place.priority, place.rejected, place.task_id, end, total))
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    return _encode(_Cursor(place.priority, place.rejected, place.task_id, end, total))
 
 
 def _read(text: str) -> _Cursor:
+    cursor = _decode(text, _Cursor)
+    if not 0 <= cursor.count <= cursor.total:
+        raise _no_cursor(text)
+    return cursor
+
+
+C = TypeVar("C", _Cursor, _After)
+
+
+def _encode(cursor: _Cursor | _After) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
+
+
+def _decode(text: str, kind: type[C]) -> C:
     try:
         raw = base64.urlsafe_b64decode(text[:CURSOR_LIMIT] + "=" * (-len(text) % 4))
-        cursor = msgspec.json.decode(raw, type=_Cursor)
+        return msgspec.json.decode(raw, type=kind)
     except (binascii.Error, msgspec.DecodeError, ValueError) as error:
-        raise BadInput(f"cursor {text[:40]!r} is none", "use the next_cursor of a page") from error
-    if not 0 <= cursor.count <= cursor.total:
-        raise BadInput(f"cursor {text[:40]!r} is none", "use the next_cursor of a page")
-    return cursor
+        raise _no_cursor(text) from error
+
+
+def _no_cursor(text: str) -> BadInput:
+    return BadInput(
+        f"cursor {text[:40]!r} is not one that this server gave",
+        "use the next_cursor of a page, or leave it out to begin with the first",
+    )

@@ -167,4 +167,4 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return problem(NoSuchAddress(f"{where} is no address of this server", "addresses begin with /api/v1"))
     log.error("%s was answered with %s: %s", where, error.status_code, error.detail)
-    return problem(Unexpected(str(error.detail)))
+    return problem(Unexpected(f"{where} failed: {error.detail}", "the log of the server has the details"))

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from backend.errors import BadInput, NotFound, OctopoidError
 from backend.ids import check_id
 from backend.interface import Backend
+from backend.model import Json
 from backend.server.guard import BODY_NAME, READ_ONLY
 from backend.server.problems import problem
 from backend.server.wire import BACKEND_NAME, SCOPE
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 
 ONE = re.compile(r"/api/v1/(tasks|projects|drafts)/([^/]+)(?:/|$)")
 CLAIM = "/api/v1/tasks/claim"
+TASK_FIELDS = ("task_id", "work_order_id", "conversation_id", "leases")
+"""Fields of queries and bodies that name a task, or several in a list of objects."""
 ELSEWHERE = ("/api/v1/keys", "/api/v1/rules", "/api/admin/")
 """There `scope` in a body is what a key may do, whom a rule answers, or part of what is imported."""
 
 
 class Scopes:
-    """Answers 404 where the address is of one thing and the scope named is not its own.
+    """Answers 404 where a request is about one thing, or names a task, and the scope named is not its own.
 
     A request without a scope passes at once; that is nearly every one.
     """
@@ -34,7 +37,7 @@ class Scopes:
         self._backend = backend
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             try:
                 await self._check(scope)
             except OctopoidError as error:
@@ -43,14 +46,43 @@ class Scopes:
         await self.app(scope, receive, send)
 
     async def _check(self, scope: Scope) -> None:
-        found = ONE.match(scope["path"])
         named = asked_scope(scope)
-        if found is None or named is None or scope["path"] == CLAIM:
+        if named is None:
             return
-        noun, its_id = found.groups()
         backend: Backend = scope.get(BACKEND_NAME) or self._backend
-        if await _scope_of(backend, noun, its_id) != named:
-            raise NotFound(f"there is no {noun[:-1]} {its_id[:80]!r} in scope {named}", "leave out the scope")
+        found = ONE.match(scope["path"])
+        if found is not None and scope["path"] != CLAIM:
+            noun, its_id = found.groups()
+            _require(noun, its_id, named, await _scope_of(backend, noun, its_id))
+        for task_id in named_tasks(scope):
+            try:
+                own = await _scope_of(backend, "tasks", task_id)
+            except NotFound:
+                continue  # whoever answers knows whether it has to be there
+            _require("tasks", task_id, named, own)
+
+
+def _require(noun: str, its_id: str, named: str, own: str | None) -> None:
+    if own != named:
+        raise NotFound(
+            f"there is no {noun[:-1]} {its_id[:80]!r} in scope {named}",
+            "name the scope that it is in, or leave the scope out",
+        )
+
+
+def named_tasks(scope: Scope) -> set[str]:
+    """The ids of tasks that a request gives beside its address."""
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    given: list[object] = [query.get(name) for name in TASK_FIELDS]
+    body = _body(scope)
+    given += [body.get(name) for name in TASK_FIELDS]
+    found: set[str] = set()
+    for one in given:
+        for part in one if isinstance(one, list) else [one]:
+            task_id = part.get("task_id") if isinstance(part, dict) else part
+            if isinstance(task_id, str):
+                found.add(task_id)
+    return found
 
 
 async def _scope_of(backend: Backend, noun: str, its_id: str) -> str | None:
@@ -70,23 +102,27 @@ def asked_scope(scope: Scope) -> str | None:
     given: list[object] = []
     if b"scope" in scope["query_string"]:
         given += parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get(SCOPE, [])
-    if scope["method"] not in READ_ONLY and not scope["path"].startswith(ELSEWHERE):
-        given += _in_body(scope.get(BODY_NAME, b""))
+    body = _body(scope)
+    if body.get(SCOPE) is not None:
+        given.append(body[SCOPE])
     if not given:
         return None
     if len(given) > 1 and given[1:] != given[:-1]:
-        raise BadInput("the request names two scopes", "name one")
+        raise BadInput("the request names two scopes", "name the one that the task, project or draft is in")
     if not isinstance(given[0], str):
         raise BadInput("the scope is no text", "give a name, or leave it out")
     return check_id(given[0], "scope")
 
 
-def _in_body(body: bytes) -> list[object]:
-    if b'"scope"' not in body:
-        return []
+def _body(scope: Scope) -> Json:
+    """The object in the body of a change; empty where there is none, or it names no scope anywhere."""
+    raw: bytes = scope.get(BODY_NAME, b"")
+    if scope.get("method", "GET") in READ_ONLY or scope["path"].startswith(ELSEWHERE):
+        return {}
+    if b'"scope"' not in raw and b"scope" not in scope["query_string"]:
+        return {}
     try:
-        data = decode(body)
+        data = decode(raw)
     except ValueError:
-        return []  # the route says what is wrong with it
-    found = data.get(SCOPE) if isinstance(data, dict) else None
-    return [] if found is None else [found]
+        return {}  # the route says what is wrong with it
+    return data if isinstance(data, dict) else {}

@@ -53,7 +53,10 @@ class SocketServer:
             self._remove()
             sock.close()
             if isinstance(error, OSError):
-                raise StoreBroken(f"the server at {self.address} does not start: {error}") from error
+                raise StoreBroken(
+                    f"the server at {self.address} does not start: {error}",
+                    "end what holds this address, or name another",
+                ) from error
             raise
         self._server, self._streams = server, app.state.streams
 

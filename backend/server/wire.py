@@ -64,7 +64,7 @@ def _scoped(request: Request, data: Json) -> Json:
     """A body, and in it the scope that the query names."""
     named = request.query_params.get(SCOPE)
     if named is not None and data.setdefault(SCOPE, named) != named:
-        raise BadInput("the query and the body name different scopes", "name one of them")
+        raise BadInput("the query and the body name different scopes", "name the scope in one of them alone")
     return data
 
 

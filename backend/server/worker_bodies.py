@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from backend.model import AgentStatus, Json, MessageType, Run, SenderType, Task, TaskType
-from backend.server.bodies import Count, LeaseSeconds, Seq
+from backend.server.bodies import ROWS, Count, LeaseSeconds, RowLimit, Seq
 
 GivenPriority = Literal["high", "normal", "low", "P0", "P1", "P2", "P3"]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=25)]
@@ -150,12 +150,14 @@ class SessionBody:
 
 @dataclass(frozen=True, slots=True)
 class SessionQuery:
-    """What `GET /sessions` understands."""
+    """What `GET /sessions` understands. `cursor` is the `next_cursor` of the page before."""
 
     task_id: str | None = None
     worker_id: str | None = None
     status: Literal["active", "idle", "terminated"] | None = None
     live: bool = False
+    limit: RowLimit = ROWS
+    cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

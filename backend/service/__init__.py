@@ -15,6 +15,7 @@ from backend.service.log import Log
 from backend.service.machines import Machines
 from backend.service.messages import Messages
 from backend.service.operations import Operations
+from backend.service.pages import Pages
 from backend.service.planning import Drafts, Projects
 from backend.service.rules import Rules
 from backend.service.runs import Runs
@@ -50,4 +51,5 @@ class Service:
         self.keys = Keys(context)
         self.operations = Operations(context)
         self.sessions = Sessions(context)
+        self.pages = Pages(context)
         self.log = Log(context)

@@ -11,6 +11,9 @@ from backend.lifecycle import Limits
 from backend.model import Actor, Json, Orchestrator, Task
 from backend.store.interface import NewEvent, Store, StoredTask
 
+NO_RUN = "give the id of a run that a claim has begun; GET /api/v1/runs lists them"
+"""What to do where a run is named that there is not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -27,17 +27,20 @@ def weigh(context: Context, task_id: str, blockers: Sequence[str]) -> tuple[int,
     """
     start = context.store.tasks.find_cycle(task_id, blockers) if blockers else None
     if start == task_id:
-        raise DependencyCycle(f"task {task_id} can not wait for itself")
+        raise DependencyCycle(f"task {task_id} can not wait for itself", "leave it out of blocked_by")
     if start is not None:
         raise DependencyCycle(
             f"task {task_id} can not wait for {start}",
-            f"{start} waits for {task_id} already, directly or not",
+            f"{start} waits for {task_id} already, directly or not; take one of the two dependencies away",
         )
     found = []
     for blocker_id in blockers:
         stored = context.store.tasks.read(blocker_id)
         if stored is None:
-            raise NotFound(f"there is no task {blocker_id!r} for task {task_id} to wait for")
+            raise NotFound(
+                f"there is no task {blocker_id!r} for task {task_id} to wait for",
+                "create it first, or leave it out of blocked_by",
+            )
         found.append(Blocker(blocker_id, stored.task.queue, stored.task.reason))
     return sum(blocker.queue is not Queue.DONE for blocker in found), why_stuck(found)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from backend.clock import from_ms
-from backend.errors import BadInput, Duplicate, Refused
+from backend.errors import BadInput, Duplicate, NotFound, Refused
 from backend.ids import check_id
 from backend.interface import Action, Transition
 from backend.lifecycle import TABLE, apply, check
@@ -89,14 +89,20 @@ class Leases:
         now = self._context.now()
         return [self._expire(task_id, now) for task_id in self._context.store.tasks.expired(now)]
 
-    def _expire(self, task_id: str, now: int) -> Task:
+    def drop(self, task_ids: Sequence[str], reason: str) -> None:
+        """Take back the leases of tasks that are held, though they are not over; the fences stay."""
+        now = self._context.now()
+        for task_id in task_ids:
+            self._expire(task_id, now, reason)
+
+    def _expire(self, task_id: str, now: int, reason: str | None = None) -> Task:
         stored = self._context.read_task(task_id)
         task = stored.task
         wish = Transition(task_id, Action.EXPIRE, SYSTEM)
         after = apply(task, wish, self._context.facts(now, stored.open_blockers))
         after = explain_block(self._context, after)
         self._context.save_state(after, stored.open_blockers)
-        reason = f"{task.claimed_by} did not renew its lease"
+        reason = reason or f"{task.claimed_by} did not renew its lease"
         data = {"run_id": task.run_id, "fence": task.fence}
         self._context.record(now, SYSTEM, TABLE[Action.EXPIRE].event_kind, task, after, reason, data)
         return after
@@ -121,13 +127,15 @@ class Leases:
 
     def _check_claimable(self, wish: ClaimRequest, task_id: str) -> None:
         stored = self._context.read_task(task_id)
+        if wish.scope not in (None, stored.task.scope):
+            raise NotFound(
+                f"there is no task {task_id!r} in scope {wish.scope}",
+                "name the scope that it is in, or leave the scope out",
+            )
         asked = Transition(task_id, Action.CLAIM, _holder(wish))
         check(stored.task, asked, self._context.facts(self._context.now(), stored.open_blockers))
         if wish.roles and stored.task.role not in wish.roles:
             reason = f"its role is {stored.task.role}, not {' or '.join(wish.roles)}"
-            raise Refused(f"task {task_id} can not be claimed", reason, (reason,))
-        if wish.scope not in (None, stored.task.scope):
-            reason = f"it is in scope {stored.task.scope or 'none'}, not in {wish.scope}"
             raise Refused(f"task {task_id} can not be claimed", reason, (reason,))
 
     def _begin_run(

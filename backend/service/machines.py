@@ -104,7 +104,10 @@ class Machines:
         reported = {agent.name: agent for agent in agents}
         strangers = [agent.name for agent in agents if agent.orchestrator_id != orchestrator_id]
         if strangers or len(reported) != len(agents):
-            raise BadInput(f"the agents of {orchestrator_id} are not reported as its own, once each")
+            raise BadInput(
+                f"the agents of {orchestrator_id} are not reported as its own, once each",
+                f"give each a name of its own, and orchestrator_id {orchestrator_id}",
+            )
         known = {agent.name: agent for agent in store.agents(orchestrator_id)}
         now = self._context.now()
         for name in known.keys() - reported.keys():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from backend.errors import BadInput, NotFound, Refused
 from backend.ids import check_id
 from backend.model import SYSTEM, Actor, Message, MessageType, NewMessage, SenderType
-from backend.service.context import Context
+from backend.service.context import NO_RUN, Context
 from backend.service.sessions import Sessions
 
 
@@ -98,7 +98,10 @@ class Messages:
         message = self.get(message_id)
         if message.delivered_at is not None:
             return message
-        raise Refused(f"message {message_id} has no answer that could be delivered")
+        raise Refused(
+            f"message {message_id} has no answer that could be delivered",
+            "wait until it is answered: GET /api/v1/messages?state=undelivered lists what is",
+        )
 
     def of_task(self, task_id: str) -> list[Message]:
         return self._context.store.messages.of_conversation(task_id)
@@ -117,9 +120,12 @@ class Messages:
             return
         run = self._context.store.runs.read(new.run_id)
         if run is None:
-            raise NotFound(f"there is no run {new.run_id!r}")
+            raise NotFound(f"there is no run {new.run_id!r}", NO_RUN)
         if run.task_id != new.conversation_id:
-            raise BadInput(f"run {new.run_id} is of task {run.task_id}, not of {new.conversation_id}")
+            raise BadInput(
+                f"run {new.run_id} is of task {run.task_id}, not of {new.conversation_id}",
+                "write into the conversation of the run's task, or leave the run out",
+            )
 
     def _note(self, message: Message, now: int, actor: Actor, kind: str, reason: str | None = None) -> None:
         data = {

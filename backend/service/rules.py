@@ -45,7 +45,7 @@ class Rules:
         if known is not None:
             if known.message_id == rule.message_id and known.pattern == rule.pattern:
                 return known
-            raise Duplicate(f"rule {new.id} exists already")
+            raise Duplicate(f"rule {new.id} exists already", "choose another id, or revoke that rule")
         self._messages.answer(asked.id, rule.answer, actor)
         now = self._context.now()
         self._context.store.rules.insert(rule, now)

@@ -20,7 +20,7 @@ from backend.model import (
     Usage,
     UsageBy,
 )
-from backend.service.context import Context
+from backend.service.context import NO_RUN, Context
 from backend.service.sessions import Sessions
 
 EXTERNAL = "external"
@@ -41,7 +41,7 @@ class Runs:
         """
         run = self._context.store.runs.read(run_id)
         if run is None:
-            raise NotFound(f"there is no run {run_id!r}")
+            raise NotFound(f"there is no run {run_id!r}", NO_RUN)
         return run
 
     def find(self, task_id: str | None, live: bool) -> list[Run]:
@@ -124,7 +124,7 @@ class Runs:
         if known == evidence:
             return
         if known is not None:
-            raise Duplicate(f"evidence {evidence.id} exists already")
+            raise Duplicate(f"evidence {evidence.id} exists already", "give each check an id of its own")
         store.insert_evidence(evidence)
         data = {
             "task_id": evidence.task_id,

@@ -12,10 +12,9 @@ from backend.clock import to_ms
 from backend.errors import BadInput, Duplicate, NotFound, Refused
 from backend.ids import check_id, new_id
 from backend.model import SYSTEM, Actor, Run, SenderType
-from backend.service.context import Context
-from backend.sessions import NewSession, Session, SessionStatus
+from backend.service.context import NO_RUN, Context
+from backend.sessions import NAME_LIMIT, NewSession, Session, SessionStatus, is_name
 
-NAME_LIMIT = 200
 REOPENED = (SessionStatus.TERMINATED, SessionStatus.ACTIVE)
 WHENEVER = 2**62
 States = tuple[str | None, str]
@@ -34,7 +33,10 @@ class Sessions:
         """
         found = self._context.store.sessions.read(session_id, self._context.now())
         if found is None:
-            raise NotFound(f"there is no session {session_id[:80]!r}", "open it first")
+            raise NotFound(
+                f"there is no session {session_id[:80]!r}",
+                "open it with POST /api/v1/sessions; GET /api/v1/sessions lists them",
+            )
         return found
 
     def find(self, task_id: str | None, live: bool) -> list[Session]:
@@ -83,7 +85,9 @@ class Sessions:
         session = self.get(session_id)
         if not self._context.store.sessions.touch(session.id, self._context.now()):
             raise Refused(
-                f"session {session.id} has ended", "open it again", (session.reason or "it has ended",)
+                f"session {session.id} has ended",
+                "open it again with POST /api/v1/sessions",
+                (session.reason or "it has ended",),
             )
         return self.get(session.id)
 
@@ -174,9 +178,12 @@ class Sessions:
             return
         run = self._context.store.runs.read(new.run_id)
         if run is None:
-            raise NotFound(f"there is no run {new.run_id[:80]!r}")
+            raise NotFound(f"there is no run {new.run_id[:80]!r}", NO_RUN)
         if run.task_id != new.task_id or run.orchestrator_id != new.orchestrator_id:
-            raise BadInput(f"run {run.id} is of task {run.task_id} and machine {run.orchestrator_id}")
+            raise BadInput(
+                f"run {run.id} is of task {run.task_id} and machine {run.orchestrator_id}",
+                "open the session for that task and machine, or leave the run out",
+            )
 
 
 def check_name(text: str) -> None:
@@ -186,10 +193,6 @@ def check_name(text: str) -> None:
     """
     if not is_name(text):
         raise BadInput("session_id is not usable", f"give 1 to {NAME_LIMIT} printable characters")
-
-
-def is_name(text: str) -> bool:
-    return bool(text.strip()) and len(text) <= NAME_LIMIT and text.isprintable()
 
 
 def _driver(new: NewSession) -> Actor:

@@ -9,6 +9,7 @@ from backend.clock import from_ms, to_ms
 from backend.errors import Refused
 from backend.model import Actor, Event
 from backend.service.context import Context
+from backend.service.leases import Leases
 from backend.store.interface import NewEvent
 from backend.transfer.check import check
 from backend.transfer.columns import TABLES, columns_of
@@ -24,6 +25,9 @@ from backend.transfer.document import (
 )
 
 EVENTS = 500
+UNLESS_KNOWN = frozenset({"orchestrators", "pauses", "agents", "sessions", "alerts"})
+"""What a machine may have told this store before the import: that is newer."""
+LEFT_BEHIND = "the state was imported here, and leases stay where they were given"
 
 
 class Transfer:
@@ -60,6 +64,8 @@ class Transfer:
         self._append(document.entries["events"])
         if document.pause.paused:
             self._store.machines.save_intake(document.pause)
+        held = [entry.record.id for entry in document.entries["tasks"] if entry.record.run_id is not None]
+        Leases(self._context).drop(held, LEFT_BEHIND)
         counts = {section: len(entries) for section, entries in document.entries.items()}
         self._context.note(now, actor, "store", "import", "import", data=dict(counts))
         transfer.settle()
@@ -69,8 +75,10 @@ class Transfer:
         return counts
 
     def _sections(self) -> Iterator[tuple[str, Iterable[tuple[Any, str | None]]]]:
-        store, transfer = self._store, self._store.transfer
+        store, transfer, now = self._store, self._store.transfer, self._context.now()
         yield "orchestrators", ((one, None) for one in store.machines.orchestrators())
+        yield "pauses", ((one, None) for one in store.machines.machine_pauses())
+        yield "agents", ((one, None) for one in store.machines.agents())
         yield "projects", ((one.project, one.created_as) for one in store.projects.find_all())
         yield "drafts", ((one.draft, one.created_as) for one in store.drafts.find_all())
         yield "tasks", transfer.tasks()
@@ -78,6 +86,8 @@ class Transfer:
         yield "evidence", ((one, None) for one in transfer.evidence())
         yield "messages", ((one, None) for one in transfer.messages())
         yield "rules", ((one, None) for one in store.rules.find_all())
+        yield "sessions", ((one, None) for one in store.sessions.find(None, False, now))
+        yield "alerts", ((one, None) for one in store.alerts.in_force(now))
         yield "events", ((one, None) for one in self._events())
 
     def _events(self) -> Iterator[Event]:
@@ -95,8 +105,7 @@ class Transfer:
                     values["created_as"] = entry.created_as
                 if section == "tasks":
                     values["open_blockers"] = open_blockers[entry.record.id]
-                # This machine may have registered before it imports.
-                transfer.insert(table, values, unless_known=section == "orchestrators")
+                transfer.insert(table, values, unless_known=section in UNLESS_KNOWN)
         for entry in document.entries["tasks"]:
             if entry.record.blocked_by:
                 self._store.tasks.set_dependencies(entry.record.id, entry.record.blocked_by)

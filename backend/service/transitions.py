@@ -68,7 +68,9 @@ class Transitions:
                 f"no run of task {task.id} is there to end", "name it with run_id, or give no run_end"
             )
         if run_id != task.run_id and self._runs.get(run_id).task_id != task.id:
-            raise BadInput(f"run {run_id} is of another task than {task.id}")
+            raise BadInput(
+                f"run {run_id} is of another task than {task.id}", "name a run of this task, or none"
+            )
         self._runs.finish(run_id, task.id, wish.run_end, wish.actor)
 
 

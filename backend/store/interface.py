@@ -36,7 +36,7 @@ from backend.model import (
     UsageBy,
 )
 from backend.once import Answer, Asked
-from backend.pages import Page
+from backend.pages import MessageFilter, Page, RunFilter, SessionFilter
 from backend.planning import Draft, NewDraft, NewProject, Project
 from backend.sessions import NewSession, Session
 
@@ -121,13 +121,23 @@ class TaskStore(Protocol):
 
 
 class PageStore(Protocol):
-    """Pages of tasks."""
+    """Pages of lists."""
 
     def find(self, wanted: TaskFilter, page: Page) -> list[Task]: ...
 
     def count(self, wanted: TaskFilter) -> int:
         """How many tasks there are; reads an entry of each that may be one of them."""
         ...
+
+    def place(self, noun: str, its_id: str) -> int | None:
+        """Where a run, session or message is among all of its kind; None when there is none with this id."""
+        ...
+
+    def runs(self, wanted: RunFilter, after: int, limit: int) -> list[Run]: ...
+
+    def sessions(self, wanted: SessionFilter, after: int, limit: int, now: int) -> list[Session]: ...
+
+    def messages(self, wanted: MessageFilter, after: int, limit: int) -> list[Message]: ...
 
 
 class RunStore(Protocol):
@@ -214,6 +224,8 @@ class MachineStore(Protocol):
     def save_intake(self, pause: Pause) -> None: ...
 
     def machine_pause(self, orchestrator_id: str) -> Pause: ...
+
+    def machine_pauses(self) -> list[Pause]: ...
 
     def save_machine_pause(self, orchestrator_id: str, pause: Pause) -> None: ...
 

@@ -76,6 +76,10 @@ class SqlMachines:
         row = self._execute(self._sql["read_machine_pause"], {"orchestrator_id": orchestrator_id}).fetchone()
         return Pause(False) if row is None else machine_pause_of(row, orchestrator_id)
 
+    def machine_pauses(self) -> list[Pause]:
+        rows = self._execute(self._sql["list_machine_pauses"])
+        return [machine_pause_of(row, row["orchestrator_id"]) for row in rows]
+
     def save_machine_pause(self, orchestrator_id: str, pause: Pause) -> None:
         values = {
             "orchestrator_id": orchestrator_id,

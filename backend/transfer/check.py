@@ -21,6 +21,8 @@ DIGEST = 64
 Key = Callable[[Any], object]
 UNIQUE: tuple[tuple[str, str, Key], ...] = (
     ("orchestrators", "id", lambda one: one.id),
+    ("pauses", "machine", lambda one: one.machine),
+    ("agents", "orchestrator_id and name", lambda one: (one.orchestrator_id, one.name)),
     ("projects", "id", lambda one: one.id),
     ("drafts", "id", lambda one: one.id),
     ("tasks", "id", lambda one: one.id),
@@ -30,6 +32,9 @@ UNIQUE: tuple[tuple[str, str, Key], ...] = (
     ("evidence", "id", lambda one: one.id),
     ("messages", "id", lambda one: one.id),
     ("rules", "id", lambda one: one.id),
+    ("sessions", "id", lambda one: one.id),
+    ("sessions", "session_id", lambda one: one.session_id),
+    ("alerts", "key", lambda one: one.key),
     (
         "messages",
         "run_id and request_id",
@@ -47,6 +52,11 @@ REFERENCES = (
     ("messages", "run_id", "runs"),
     ("messages", "parent_message_id", "messages"),
     ("rules", "message_id", "messages"),
+    ("pauses", "machine", "orchestrators"),
+    ("agents", "orchestrator_id", "orchestrators"),
+    ("sessions", "orchestrator_id", "orchestrators"),
+    ("sessions", "task_id", "tasks"),
+    ("sessions", "run_id", "runs"),
 )
 """What has to be there: section, field, and the section it names a record of."""
 
@@ -97,7 +107,7 @@ def _strays(document: Document, runs: Mapping[str, Run]) -> Iterator[tuple[Entry
             for its_id in given if isinstance(given, tuple) else (given,):
                 if its_id is not None and its_id not in known:
                     yield entry, f"{name}: there is no {wanted.removesuffix('s')} {its_id!r}"
-    for section, name in (("evidence", "task_id"), ("messages", "conversation_id")):
+    for section, name in (("evidence", "task_id"), ("messages", "conversation_id"), ("sessions", "task_id")):
         for entry in document.entries[section]:
             run_id, task_id = entry.record.run_id, getattr(entry.record, name)
             if run_id is not None and runs[run_id].task_id != task_id:

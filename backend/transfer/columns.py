@@ -13,6 +13,8 @@ from backend.store.rows import dump_fields, dump_list
 
 TABLES = {
     "orchestrators": "orchestrators",
+    "pauses": "machine_pauses",
+    "agents": "agents",
     "projects": "projects",
     "drafts": "drafts",
     "tasks": "tasks",
@@ -20,10 +22,17 @@ TABLES = {
     "evidence": "evidence",
     "messages": "messages",
     "rules": "rules",
+    "sessions": "sessions",
+    "alerts": "alerts",
 }
-ELSEWHERE = {"tasks": ("blocked_by",), "orchestrators": ("status",)}
+ELSEWHERE = {
+    "tasks": ("blocked_by",),
+    "orchestrators": ("status",),
+    "pauses": ("paused",),
+    "sessions": ("status", "waiting"),
+}
 """Attributes that are no columns."""
-NAMES = {"evidence": {"check": "name"}}
+NAMES = {"evidence": {"check": "name"}, "pauses": {"machine": "orchestrator_id"}}
 """Columns with another name than the attribute."""
 
 

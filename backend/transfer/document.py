@@ -16,16 +16,19 @@ import msgspec
 
 from backend.clock import to_iso
 from backend.errors import BadInput, OctopoidError
-from backend.model import Event, Evidence, Json, Message, Orchestrator, Pause, Rule, Run, Task
+from backend.model import Agent, Alert, Event, Evidence, Json, Message, Orchestrator, Pause, Rule, Run, Task
 from backend.planning import Draft, Project
+from backend.sessions import Session
 from backend.wire import decode, encode, from_json, refuse_unknown, to_json
 
 FORMAT = "octopoid"
-VERSION = 1
+VERSION = 2
 OLDER = "octopoid-export"
 
 SECTIONS: dict[str, type] = {
     "orchestrators": Orchestrator,
+    "pauses": Pause,
+    "agents": Agent,
     "projects": Project,
     "drafts": Draft,
     "tasks": Task,
@@ -33,9 +36,13 @@ SECTIONS: dict[str, type] = {
     "evidence": Evidence,
     "messages": Message,
     "rules": Rule,
+    "sessions": Session,
+    "alerts": Alert,
     "events": Event,
 }
 """In the order in which they are stored: what is referred to comes first."""
+SINCE = {"pauses": 2, "agents": 2, "sessions": 2, "alerts": 2}
+"""The version that brought a section; an older file does not have it."""
 CREATED = ("projects", "drafts", "tasks")
 """Sections whose records carry `created_as`."""
 HEAD = ("format", "version", "program", "exported_at", "pause")
@@ -121,9 +128,6 @@ def read_document(raw: bytes) -> Document:
         raise Misfit("this is an export of version 1", "import it with: octopoid migrate")
     if head.get("format") != FORMAT:
         raise Misfit("this is no export of Octopoid", "make one with: octopoid export FILE")
-    if head.get("version") != VERSION:
-        problem = f"the export is of version {head.get('version')!r}, and this Octopoid reads {VERSION}"
-        raise Misfit(problem, "use the one that wrote it")
     pause = from_json(Pause, head.get("pause", {"paused": False}), strict=True)
     document = Document(raw, pause, {name: [] for name in SECTIONS})
     for name, rows in sections.items():
@@ -145,8 +149,12 @@ def _split(raw: bytes) -> tuple[Json, dict[str, list[msgspec.Raw]]]:
     except (ValueError, RecursionError) as error:
         raise Misfit(f"the file is no export: {error}", "make one with: octopoid export FILE") from error
     if head.get("format") == FORMAT:
+        version = head.get("version")
+        if type(version) is not int or not 1 <= version <= VERSION:
+            problem = f"the export is of version {version!r}, and this Octopoid reads 1 to {VERSION}"
+            raise Misfit(problem, "import it with the Octopoid that wrote it")
         refuse_unknown(head, (*HEAD, *SECTIONS), "member of the export")
-        missing = [name for name in SECTIONS if name not in sections]
+        missing = [name for name in SECTIONS if name not in sections and SINCE.get(name, 1) <= version]
         if missing:
             raise Misfit(f"the export has no {', '.join(missing)}", "it was cut: export again")
     return head, sections
@@ -157,7 +165,7 @@ def _entry(document: Document, name: str, place: int, raw: bytes) -> Entry:
     try:
         data = decode(raw)
         if not isinstance(data, dict):
-            raise BadInput("it is no object")
+            raise BadInput("it is no object", "each record is an object on a line of its own")
         created_as = data.pop("created_as", None) if name in CREATED else ""
         if not isinstance(created_as, str):
             raise BadInput("the data does not fit", "created_as is missing")

@@ -11,9 +11,10 @@ from typing import Any
 
 from backend.errors import BadInput
 from backend.ids import check_id
-from backend.model import Message, MessageType, Queue, Run, RunStatus, SenderType, Task
+from backend.model import Message, MessageType, Pause, Queue, Run, RunStatus, SenderType, Task
 from backend.planning import Draft, DraftStatus, Project, ProjectStatus
 from backend.rules import pattern_problem
+from backend.sessions import Session, SessionStatus, is_name
 
 Rule = tuple[str, Callable[[Any], bool]]
 LARGEST = 2**31 - 1
@@ -45,6 +46,15 @@ def _ended(run: Run) -> bool:
     return ended == (run.ended_at is not None) == (run.outcome is not None) == (run.reason is not None)
 
 
+def _machine_paused(pause: Pause) -> bool:
+    return pause.paused and None not in (pause.machine, pause.by, pause.at)
+
+
+def _session_over(session: Session) -> bool:
+    over = session.status is SessionStatus.TERMINATED
+    return over == (session.terminated_at is not None) == bool((session.reason or "").strip())
+
+
 def _answered(message: Message) -> bool:
     asked = message.type is MessageType.REQUEST or (
         message.answered_at is None and message.withdrawn_at is None
@@ -56,6 +66,10 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "orchestrators": (
         ("id is not its cluster and machine_id", lambda one: one.id == f"{one.cluster}-{one.machine_id}"),
     ),
+    "pauses": (
+        ("machine, by and at are those of a machine that is paused", _machine_paused),
+    ),
+    "agents": (_text("name"), _text("role"), _text("adapter")),
     "projects": (
         _text("title"),
         ("version is below 1", lambda one: one.version >= 1),
@@ -122,6 +136,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         ("uses is below 0 or too large", _counts("uses")),
     ),
+    "sessions": (
+        ("session_id is not usable", lambda one: is_name(one.session_id)),
+        ("status, terminated_at and reason do not agree", _session_over),
+        ("run_id: a run is of a task", lambda one: one.run_id is None or one.task_id is not None),
+    ),
+    "alerts": (_text("key"), _text("reason")),
 }  # fmt: skip
 
 IDS: dict[str, tuple[str, ...]] = {
@@ -132,6 +152,7 @@ IDS: dict[str, tuple[str, ...]] = {
     "runs": ("id",),
     "messages": ("id",),
     "rules": ("id",),
+    "sessions": ("id",),
 }
 
 

@@ -29,9 +29,9 @@ def export(
     file: Annotated[Path, typer.Argument(help="Where to write; - is stdout.")],
     db: DatabaseOption = None,
 ) -> None:
-    """Write the whole state but keys to a file: tasks, runs, messages, events, projects and drafts.
+    """Write the whole state to a file: tasks, runs, messages, rules, sessions, projects, events and the rest.
 
-    It can be done while Octopoid works; the file has the state of one moment.
+    It can be done while Octopoid works; the file has the state of one moment. Keys are not in it.
     """
     if file == STREAM:
         asyncio.run(_export(sys.stdout.buffer, db))
@@ -56,7 +56,10 @@ def import_(
     db: DatabaseOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Take in an export, all of it or nothing. The store has to be empty."""
+    """Take in an export, all of it or nothing. The store has to be empty.
+
+    Leases stay where they were given: a task that was worked on is queued again.
+    """
     raw = sys.stdin.buffer.read() if file == STREAM else _read(file)
     counts = asyncio.run(_import(raw, db))
     if as_json:

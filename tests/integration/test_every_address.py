@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from backend.local import LocalBackend
 from backend.model import Actor
 from backend.server.app import create_app
 from backend.server.operations import OPERATIONS, Operation
+from backend.server.scopes import TASK_FIELDS
 from backend.sync import Choice
 
 Step = tuple[str, str, dict[str, Any]]
@@ -316,6 +317,52 @@ async def test_a_conflict_is_settled_where_there_is_one(
     answer = await caller.call("POST", "sync/conflicts/x/settle", body)
     assert (answer.status_code, answer.content) == (204, b"")
     assert settled == [("x", Choice.THEIRS, "human:ana")]
+
+
+# A task of another scope
+
+
+def takers() -> list[tuple[Operation, str]]:
+    """Each address that takes a task's id, with the place it takes it in: its path, or a field."""
+    found = [(one, "path") for one in OPERATIONS if one.path.startswith("/api/v1/tasks/{task_id}")]
+    for one in OPERATIONS:
+        given = {field.name for kind in (one.query, one.body) if kind is not None for field in fields(kind)}
+        found += [(one, name) for name in TASK_FIELDS if name in given and name not in one.parameters]
+    return found
+
+
+@pytest.mark.parametrize(("operation", "place"), takers(), ids=lambda one: getattr(one, "name", one))
+async def test_a_task_of_another_scope_is_404_wherever_it_is_named(
+    caller: Caller, backend: LocalBackend, operation: Operation, place: str
+) -> None:
+    example = EXAMPLES.get(operation.name, Example("tasks/t/hold", {}, TASK))
+    there = "t" in {(body or {}).get("id") for _, _, body in example.before}
+    example = replace(example, before=example.before if there else TASK + example.before)
+    path, body = await prepared(caller, example, operation)
+    lease = [{"task_id": "t", "lease_token": 1}]
+    if place != "path" and operation.method == "GET":
+        path += f"{'&' if '?' in path else '?'}{place}=t"
+    elif place != "path":
+        body = {**(body or {}), place: lease if place == "leases" else "t"}
+    seq = await backend.last_seq()
+    for named in (f"{path}{'&' if '?' in path else '?'}scope=elsewhere", path):
+        if named == path and (body is None or operation.method in ("GET", "DELETE")):
+            continue
+        given = {**(body or {}), "scope": "elsewhere"} if named == path else body
+        answer = await caller.call(operation.method, named, given)
+        assert (answer.status_code, answer.json()["slug"]) == (404, "not-found"), answer.text
+        assert "in scope elsewhere" in answer.json()["error"]
+        assert answer.json()["next_step"]
+    assert await backend.last_seq() == seq, "something was done"
+
+
+def test_the_addresses_of_the_worker_protocol_are_among_those_that_take_a_task() -> None:
+    names = {operation.name for operation, _ in takers()}
+    assert names >= {
+        "get_task", "split_task", "claim_task", "enqueue_work", "complete_work", "fail_work", "open_session",
+        "list_sessions", "list_runs", "chat_messages", "post_chat_message", "chat_events", "post_message",
+        "beat_worker", "beat_orchestrator", "renew_leases",
+    }  # fmt: skip
 
 
 def test_there_is_an_example_of_each_address() -> None:

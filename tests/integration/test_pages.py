@@ -1,9 +1,10 @@
-"""Pages of tasks: what is on them, and what is not read for them."""
+"""Pages of lists: what is on them, and what is not read for them."""
 
 from __future__ import annotations
 
 import itertools
 import sqlite3
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -13,12 +14,30 @@ from typing import Any
 import httpx
 import postgres
 import pytest
+from serving import serve
 
 from backend.interface import Backend
 from backend.local import LocalBackend, open_store
-from backend.model import Actor, NewTask, Priority, Queue, SenderType, Task, TaskFilter, TaskPatch, TaskType
+from backend.model import (
+    Actor,
+    ClaimRequest,
+    MessageKind,
+    MessageType,
+    NewMessage,
+    NewTask,
+    Outcome,
+    Priority,
+    Queue,
+    RunEnd,
+    SenderType,
+    Task,
+    TaskFilter,
+    TaskPatch,
+    TaskType,
+)
 from backend.pages import Page, Place, place_of
 from backend.server.app import create_app
+from backend.sessions import NewSession
 from backend.store.postgres import PAGE_STATEMENTS as POSTGRES_PAGES
 from backend.store.postgres import STATEMENTS as POSTGRES
 from backend.store.postgres_session import connect
@@ -164,11 +183,15 @@ async def test_an_unfiltered_total_counts_nothing(crowded: Crowded, monkeypatch:
 
 
 class ListsOnly:
-    """A backend that gives its tasks all at once."""
+    """A backend that gives its lists all at once."""
 
     def __init__(self, backend: LocalBackend) -> None:
         self.list_tasks = backend.list_tasks
         self.list_runs = backend.list_runs
+        self.list_sessions = backend.list_sessions
+        self.list_messages = backend.list_messages
+        self.open_questions = backend.open_questions
+        self.undelivered = backend.undelivered
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "lists only"])
@@ -229,3 +252,153 @@ async def test_a_cursor_that_is_none_is_422(small: tuple[LocalBackend, Backend],
     async with httpx.AsyncClient(transport=transport, base_url="http://octopoid", timeout=60) as http:
         answer = await http.get(f"/api/v1/tasks?cursor={cursor}")
         assert (answer.status_code, answer.json()["slug"]) == (422, "bad-input")
+
+
+# What only grows: runs, sessions and messages
+
+
+WORK = 23
+"""Tasks that have been worked on: a few pages of each list."""
+
+
+async def work(backend: LocalBackend) -> None:
+    """A run, a session and a question for each of many tasks; a long conversation in the first."""
+    await backend.register("c", "m", pid=1)
+    bot = Actor(SenderType.WORKER, "a")
+    for number in range(WORK):
+        task = await create(backend, number)
+        claim = ClaimRequest("c-m", "a", "demo", f"r{number}", 300, task_id=task.id)
+        assert await backend.claim(claim) is not None
+        await backend.open_session(NewSession(f"s{number}", f"s{number}", "c-m", "a", task.id, f"r{number}"))
+        asked = NewMessage(
+            f"q{number}", task.id, bot, MessageType.REQUEST, MessageKind.QUESTION, "?", run_id=f"r{number}"
+        )
+        await backend.post_message(asked)
+    for number in range(WORK):
+        note = NewMessage(f"n{number}", "t0", ANA, MessageType.STATUS, MessageKind.NOTE, "so")
+        await backend.post_message(note)
+
+
+LISTS = {
+    "runs": ("r", WORK),
+    "runs?live=true": ("r", WORK),
+    "runs?task_id=t3": ("r", 1),
+    "sessions": ("s", WORK),
+    "sessions?live=true&worker_id=none": ("s", 0),
+    "sessions?status=active": ("s", WORK),
+    "messages?state=open": ("q", WORK),
+    "tasks/t0/messages": ("", WORK + 1),
+    "tasks/t3/runs": ("r", 1),
+}
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_rows_are_given_page_by_page_though_they_leave_the_list(
+    small: tuple[LocalBackend, Backend], path: str
+) -> None:
+    """What the next page begins after has ended, or was answered, since the page before."""
+    backend, seen = small
+    await work(backend)
+    prefix, many = LISTS[path]
+    name = path.rpartition("/")[2].partition("?")[0]
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(seen)), base_url="http://octopoid"
+    ) as http:
+        whole = (await http.get(f"/api/v1/{path}")).json()
+        assert (len(whole[name]), whole["next_cursor"]) == (many, None)
+        got: list[str] = []
+        params: dict[str, str | int] = {"limit": 4}
+        while True:
+            url = httpx.URL(f"http://octopoid/api/v1/{path}").copy_merge_params(params)
+            page = (await http.get(url)).json()
+            assert len(page[name]) <= 4
+            got += (row["id"] for row in page[name])
+            if page["next_cursor"] is None:
+                break
+            params["cursor"] = page["next_cursor"]
+            await leave(backend, got[-1])
+    assert list(dict.fromkeys(got)) == [row["id"] for row in whole[name]]
+    assert all(one.startswith(prefix) for one in got)
+
+
+async def leave(backend: LocalBackend, its_id: str) -> None:
+    """Take a row off the lists of what is live or open."""
+    match its_id[0]:
+        case "r":
+            await backend.end_run(its_id, RunEnd(Outcome.STOPPED, "over"))
+        case "s":
+            await backend.end_session(its_id, "over", actor=ANA)
+        case "q":
+            await backend.answer(its_id, "so", actor=ANA)
+
+
+@pytest.mark.parametrize("given", ["limit=0", "limit=1001", "limit=x", "cursor=x", "cursor=WyJub25lIiwwXQ"])
+@pytest.mark.parametrize(
+    "path", ["runs", "sessions", "messages?state=open", "tasks/t0/runs", "tasks/t0/messages"]
+)
+async def test_a_page_of_rows_that_cannot_be_is_422(tmp_path: Path, path: str, given: str) -> None:
+    backend = await LocalBackend.open(tmp_path / "octopoid.db")
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(backend)), base_url="http://octopoid"
+    ) as http:
+        answer = await http.get(f"/api/v1/{path}{'&' if '?' in path else '?'}{given}")
+        assert (answer.status_code, answer.json()["slug"]) == (422, "bad-input"), answer.text
+        assert answer.json()["next_step"]
+    await backend.close()
+
+
+async def test_a_history_goes_on_after_its_last_event(small: tuple[LocalBackend, Backend]) -> None:
+    backend, _ = small
+    await create(backend, 0)
+    for priority in (Priority.P1, Priority.P3, Priority.P2):
+        await backend.edit_task("t0", TaskPatch(priority=priority), actor=ANA)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(backend)), base_url="http://octopoid"
+    ) as http:
+        whole = (await http.get("/api/v1/tasks/t0/history")).json()["events"]
+        first = (await http.get("/api/v1/tasks/t0/history?limit=2")).json()["events"]
+        rest = (await http.get(f"/api/v1/tasks/t0/history?after={first[-1]['seq']}")).json()["events"]
+        assert (len(first), first + rest) == (2, whole)
+
+
+async def test_the_client_of_another_process_reads_every_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.remote.PAGE", 4)
+    async with serve(tmp_path) as served:
+        backend, far = served.backend, served.remote
+        await work(backend)
+        runs = await backend.list_runs()
+        for number in range(WORK):
+            await backend.answer(f"q{number}", "so", actor=ANA)
+        assert [run.id for run in await far.list_runs()] == [run.id for run in runs]
+        assert len(await far.list_runs(live=True)) == WORK
+        assert await far.list_runs(task_id="t3") == [runs[3]]
+        assert await far.list_sessions(live=True) == await backend.list_sessions(live=True)
+        assert await far.list_messages("t0") == await backend.list_messages("t0")
+        assert await far.open_questions() == []
+        waiting = [run.id for run in runs]
+        assert await far.undelivered(waiting) == await backend.undelivered(waiting)
+        assert len(await far.undelivered(waiting)) == WORK
+
+
+PLANS = {
+    ("runs", "only_live_runs"): "USING INDEX runs_live",
+    ("runs", "only_task"): "(task_id=?",
+    ("sessions", "only_task"): "USING INDEX sessions_by_task (task_id=? AND seq>?)",
+    ("messages", "only_open_messages"): "USING INDEX messages_open",
+    ("messages", "only_undelivered"): "USING INDEX messages_undelivered (run_id=?",
+    ("messages", "only_conversation"): "USING INDEX messages_by_conversation (conversation_id=? AND seq>?)",
+}
+
+
+@pytest.mark.parametrize(("noun", "only"), PLANS)
+def test_a_page_of_what_is_live_reads_nothing_that_is_over(tmp_path: Path, noun: str, only: str) -> None:
+    path = tmp_path / "octopoid.db"
+    for store in open_store(path, 0):
+        store.close()
+    statement = "\n".join(SQLITE_PAGES[name] for name in (f"page_of_{noun}", only, "page_rows_end"))
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", defaultdict(str))
+        plan = "\n".join(row[3] for row in rows)
+    assert PLANS[noun, only] in plan, plan

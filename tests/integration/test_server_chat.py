@@ -86,6 +86,12 @@ async def status_of(site: Tcp, path: str = "", **given: Any) -> int:
     return refused.value.response.status_code
 
 
+async def test_a_conversation_of_another_scope_is_not_there(site: Tcp) -> None:
+    for named in ("task_id", "conversation_id"):
+        assert await status_of(site, f"?{named}=t1&scope=elsewhere") == 404
+    assert await status_of(site, "?task_id=t1&scope=..") == 422
+
+
 async def test_a_question_and_its_answer_pass_between_two_clients(site: Tcp) -> None:
     async with client(site) as worker, client(site) as person:
         asked = await said(

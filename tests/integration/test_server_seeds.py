@@ -350,4 +350,6 @@ async def test_an_export_is_imported_by_the_line_for_it(site: Tcp, tmp_path: Pat
     (folder / "backup.json").write_text(backup)
     async with serve_tcp(folder, keys=False) as other:
         assert '"tasks":1' in await curl(other, IMPORT, folder)
-        assert (await other.backend.get_task("test-123")).claimed_by == "test-agent"
+        there, before = [await one.backend.get_task("test-123") for one in (other, site)]
+        assert (there.title, there.fence, there.attempt_count) == (before.title, before.fence, 1)
+        assert (there.claimed_by, before.claimed_by) == (None, "test-agent"), "leases stay where they were"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from tcp_serving import Tcp, serve_tcp
 from backend.clock import ManualClock, from_ms
 from backend.errors import BadInput, Refused
 from backend.interface import Action, Transition
-from backend.keys import KeyScope
+from backend.keys import KeyScope, NewKey
 from backend.local import LocalBackend
 from backend.model import (
     SYSTEM,
     Actor,
+    Agent,
+    AgentStatus,
     ClaimRequest,
     Evidence,
     MessageKind,
@@ -40,9 +43,11 @@ from backend.model import (
     RunPatch,
     SenderType,
     TaskFilter,
+    UsageBy,
 )
 from backend.planning import NewDraft, NewProject
-from backend.transfer.document import SECTIONS, Document
+from backend.sessions import NewSession
+from backend.transfer.document import SECTIONS, SINCE, Document
 
 ANA = Actor(SenderType.HUMAN, "ana")
 BOT = Actor(SenderType.WORKER, "impl-1")
@@ -95,6 +100,24 @@ async def lived(backend: LocalBackend, clock: ManualClock) -> None:
     note = NewMessage("m2", "held", ANA, MessageType.STATUS, MessageKind.NOTE, "Mind", parent_message_id="m1")
     await backend.post_message(note)
     await backend.pause(actor=ANA, reason="lunch")
+    await around(backend, clock)
+
+
+async def around(backend: LocalBackend, clock: ManualClock) -> None:
+    """Sessions, open and over; a machine with agents that is paused; alerts."""
+    await backend.open_session(NewSession("i0", "s0", "home-laptop", "impl-1"))
+    await backend.end_session("i0", HOSTILE, actor=ANA)
+    await backend.register("home", "tower", pid=8)
+    await backend.pause(actor=ANA, reason="too hot", machine="home-tower")
+    agent = Agent(
+        "impl-1", "home-laptop", "implement", "demo", AgentStatus.BUSY, "held", "run-held", 9, None,
+        clock_time(clock),
+    )  # fmt: skip
+    await backend.report_agents("home-laptop", [agent])
+    await backend.raise_alert("quota:home-laptop:demo", HOSTILE, until=clock_time(clock) + timedelta(hours=1))
+    await backend.raise_alert("over", "it was", until=clock_time(clock) + timedelta(milliseconds=1))
+    await backend.raise_alert("budget", "nearly spent", until=None)
+    clock.advance(1)
 
 
 def clock_time(clock: ManualClock) -> Any:
@@ -152,15 +175,23 @@ async def raw(tmp_path: Path, clock: ManualClock) -> bytes:
 
 
 async def test_there_and_back_again_is_equal(tmp_path: Path, clock: ManualClock, raw: bytes) -> None:
-    async with postgresql(clock) as far:
-        counts = await far.import_state(raw, actor=ANA)
+    async with sqlite(tmp_path, "first", clock) as first:
+        counts = await first.import_state(raw, actor=ANA)
         assert counts == {name: len(json.loads(raw)[name]) for name in SECTIONS}
+        assert all(counts.values()), "there is something of everything"
+        without_leases = await exported(first)
+    async with postgresql(clock) as far:
+        await far.import_state(without_leases, actor=ANA)
         between = await exported(far)
     async with sqlite(tmp_path, "new", clock) as near:
         await near.import_state(between, actor=ANA)
         after = await exported(near)
-        assert [event.kind for event in await near.events(entity_id="import")] == ["import", "import"]
-    assert without_imports(raw) == without_imports(between) == without_imports(after)
+        assert [event.kind for event in await near.events(entity_id="import")] == ["import"] * 3
+    assert without_imports(without_leases) == without_imports(between) == without_imports(after)
+    before, there = json.loads(raw), json.loads(without_leases)
+    changed = {name for name in SECTIONS if before[name] != there[name]}
+    assert changed == {"tasks", "events"}, "only the lease of a task was left out"
+    assert [one["id"] for one in there["tasks"] if one not in before["tasks"]] == ["held"]
     assert len(json.loads(raw)["events"]) > 20
     assert {task["queue"] for task in json.loads(raw)["tasks"]} == {
         "done", "claimed", "provisional", "failed", "incoming", "blocked", "backlog",
@@ -193,7 +224,7 @@ async def test_what_was_imported_lives_on(tmp_path: Path, clock: ManualClock, ra
     opened = sqlite(tmp_path, "new", clock) if store == "sqlite" else postgresql(clock)
     async with opened as backend:
         await backend.import_state(raw, actor=ANA)
-        assert (await backend.count_queues())[Queue.INCOMING] == 2
+        assert (await backend.count_queues())[Queue.INCOMING] == 3
         assert (await backend.get_pause()).reason == "lunch"
         assert (await backend.get_task("done")).scope == "s"
         again = NewTask(
@@ -201,7 +232,9 @@ async def test_what_was_imported_lives_on(tmp_path: Path, clock: ManualClock, ra
         )
         assert (await backend.create_task(again, actor=ANA)).queue is Queue.DONE
         held = await backend.get_task("held")
-        submit = Transition("held", Action.SUBMIT, BOT, fence=held.fence, head_sha="x")
+        assert (held.queue, held.run_id, held.lease_expires_at) == (Queue.INCOMING, None, None)
+        assert held.fence == task(json.loads(raw), "held")["lease_token"]
+        submit = Transition("held", Action.SUBMIT, BOT, fence=held.fence, run_id="run-held", head_sha="x")
         assert (await backend.transition(submit)).queue is Queue.PROVISIONAL
         await backend.transition(Transition("review", Action.APPROVE, ANA))
         await backend.transition(Transition("review", Action.ACCEPT, SYSTEM, merged_sha="m"))
@@ -209,6 +242,60 @@ async def test_what_was_imported_lives_on(tmp_path: Path, clock: ManualClock, ra
         claimed = await backend.claim(ClaimRequest(*CLAIM, "run-new", 300))
         assert claimed is not None
         assert claimed.task.id == "ready"
+
+
+async def test_what_a_person_would_miss_comes_along(empty: LocalBackend, raw: bytes) -> None:
+    """Sessions, agents, alerts, a machine's own pause, rules, and what runs have used."""
+    await empty.import_state(raw, actor=ANA)
+    sessions = {one.session_id: one for one in await empty.list_sessions()}
+    assert sessions["s0"].reason == HOSTILE
+    assert (sessions["s1"].run_id, sessions["s1"].terminated_at) == ("run-held", None)
+    assert [(one.name, one.pid, one.task_id) for one in await empty.list_agents()] == [("impl-1", 9, "held")]
+    assert {one.key for one in await empty.list_alerts()} == {"quota:home-laptop:demo", "budget"}
+    assert (await empty.get_pause(machine="home-tower")).reason == "lunch"
+    await empty.resume(actor=ANA)
+    assert (await empty.get_pause(machine="home-tower")).reason == "too hot"
+    assert not (await empty.get_pause(machine="home-laptop")).paused
+    assert [one.id for one in await empty.list_rules()] == ["r1"]
+    (used, *_) = await empty.usage(UsageBy.TASK, since=datetime(2000, 1, 1, tzinfo=UTC))
+    assert (used.key, used.cost_usd, used.tokens_input) == ("held", 0.25, 5)
+    again = await empty.open_session(NewSession("i9", "s0", "home-laptop", "impl-1"))
+    assert (again.id, again.terminated_at) == ("i0", None)
+
+
+async def test_no_secret_and_no_key_is_in_an_export(tmp_path: Path, clock: ManualClock) -> None:
+    async with sqlite(tmp_path, "kept", clock) as backend:
+        made = await backend.create_key(NewKey("mine", KeyScope.ADMIN), actor=ANA)
+        text = (await exported(backend)).decode()
+    secret = made.token.rpartition("_")[2]
+    assert secret not in text
+    assert hashlib.sha256(secret.encode()).hexdigest() not in text
+
+
+async def test_an_export_of_the_version_before_still_comes_in(empty: LocalBackend, raw: bytes) -> None:
+    whole = json.loads(raw)
+    for name in SINCE:
+        del whole[name]
+    whole["version"] = 1
+    counts = await empty.import_state(json.dumps(whole).encode(), actor=ANA)
+    assert counts["tasks"] == len(whole["tasks"])
+    assert [counts[name] for name in SINCE] == [0] * len(SINCE)
+    assert await empty.list_sessions() == []
+
+
+async def test_what_the_store_was_told_before_an_import_stays(empty: LocalBackend, raw: bytes) -> None:
+    await empty.register("home", "laptop", pid=1)
+    now = Agent(
+        "impl-1", "home-laptop", "review", "claude", AgentStatus.IDLE, None, None, 1, None,
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    await empty.report_agents("home-laptop", [now])
+    await empty.raise_alert("budget", "spent", until=None)
+    await empty.open_session(NewSession("i5", "s1", "home-laptop", "other"))
+    await empty.import_state(raw, actor=ANA)
+    assert [one.role for one in await empty.list_agents()] == ["review"]
+    assert {one.key: one.reason for one in await empty.list_alerts()}["budget"] == "spent"
+    assert (await empty.get_session("s1")).id == "i5"
 
 
 async def test_a_store_that_has_tasks_takes_no_import(tmp_path: Path, clock: ManualClock, raw: bytes) -> None:
@@ -319,7 +406,20 @@ WRONG: dict[str, tuple[Change, str]] = {
     "no digest": (lambda w: task(w, "ready").pop("created_as"), "created_as"),
     "a section left out": (lambda w: w.pop("runs"), "has no runs"),
     "a section too many": (lambda w: w.update(keys=[]), "unknown member"),
-    "another version": (lambda w: w.update(version=2), "version 2"),
+    "another version": (lambda w: w.update(version=3), "version 3, and this Octopoid reads 1 to 2"),
+    "a version that is no number": (lambda w: w.update(version="2"), "version '2'"),
+    "no sessions in a file that should have them": (lambda w: w.pop("sessions"), "has no sessions"),
+    "a session twice": (lambda w: w["sessions"].append(w["sessions"][0]), "has the same"),
+    "a session of no machine": (lambda w: w["sessions"][0].update(orchestrator_id="x"), "no orchestrator"),
+    "a session of no task": (lambda w: w["sessions"][0].update(task_id="none"), "no task 'none'"),
+    "a session of another's run": (lambda w: w["sessions"][0].update(run_id="run-done"), "has no run"),
+    "a session that ended by half": (lambda w: w["sessions"][1].update(reason=None), "do not agree"),
+    "a session without a name": (lambda w: w["sessions"][0].update(session_id=" "), "session_id"),
+    "an agent of no machine": (lambda w: w["agents"][0].update(orchestrator_id="x"), "no orchestrator"),
+    "an agent twice": (lambda w: w["agents"].append(w["agents"][0]), "has the same"),
+    "an alert that says nothing": (lambda w: w["alerts"][0].update(reason=" "), "reason is empty"),
+    "a pause of no machine": (lambda w: w["pauses"][0].update(machine=None), "is paused"),
+    "a pause that is none": (lambda w: w["pauses"][0].update(paused=False), "is paused"),
     "a project completed by half": (
         lambda w: w["projects"][0].update(status="completed"), "do not agree",
     ),
@@ -414,7 +514,9 @@ async def test_only_an_administrator_exports_and_imports(tmp_path: Path, raw: by
         assert done.json()["imported"]["tasks"] == len(json.loads(raw)["tasks"])
         answer = await site.http.get("/api/admin/export", headers=admin)
         assert answer.headers["content-type"] == "application/json"
-        assert answer.json()["tasks"] == json.loads(raw)["tasks"]
+        there, before = answer.json()["tasks"], json.loads(raw)["tasks"]
+        assert [one["id"] for one in there] == [one["id"] for one in before]
+        assert [one["id"] for one in there if one not in before] == ["held"]
         again = await site.http.post("/api/admin/import", content=raw, headers={**admin, **json_body})
         assert (again.status_code, again.json()["slug"]) == (409, "wrong-state")
         assert "oct_" not in answer.text

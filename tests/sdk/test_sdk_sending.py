@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, is_typeddict
 
 import octopoid_sdk
 import pytest
@@ -34,9 +34,10 @@ from octopoid_sdk.exchange import Answer, Plan
 from octopoid_sdk.operation import Asynchronous, Blocking, operation
 from octopoid_sdk.stream import Feed
 
-from backend.server.operations import find_operation
+from backend.server.operations import Operation, find_operation
 
 SOURCE = Path(octopoid_sdk.__file__).parent
+ROOT = Path(__file__).parents[2]
 QUICK = Retries(attempts=3, first_pause_s=0.0)
 PROBLEM = {"slug": "store-busy", "error": "the store is busy", "next_step": "wait", "details": ["a"]}
 
@@ -242,21 +243,40 @@ def test_patience_ends() -> None:
 # Every method, by what it needs
 
 
-ARGUMENTS: dict[str, Any] = {
-    "task_id": "t1", "message_id": "m1", "orchestrator_id": "o1", "run_id": "r1", "reason": "why",
-    "action": "hold", "agent_name": "a1", "body": "text", "text": "text", "cluster": "c", "machine_id": "m",
-    "since": "2026-01-31T12:00:00Z", "title": "a title", "project_id": "p1", "draft_id": "d1", "tasks": [],
-    "cursor": "c1",
-}  # fmt: skip
+NOT_CALLED = {
+    "metrics": "text for Prometheus, which fetches it by itself",
+    "requeue_task": "an older name of release_task",
+}
+"""Documented addresses without a method, and why."""
+
+BESIDE = {
+    "Task": {"commits_count"},
+    "Message": {"task_id"},
+    "Evidence": {"passed"},
+    "Orchestrator": {"lost"},
+    "Session": {"worker_id"},
+}
+"""What the server adds to a record where it sends it."""
+
+ARGUMENTS: dict[str, Any] = {"action": "force", "tasks": [], "parts": [], "leases": [], "agents": []}
+BY_TYPE = {"bool": True, "int": 1, "float": 1.0, "Mapping": {}, "Sequence": ["x"]}
+
+
+def argument(parameter: inspect.Parameter) -> Any:
+    """Something that fits a parameter, by its name or its type."""
+    if parameter.name in ARGUMENTS:
+        return ARGUMENTS[parameter.name]
+    kind = str(parameter.annotation).partition("[")[0].partition(" ")[0]
+    return BY_TYPE.get(kind, "x")
+
+
+def namespaces(kind: type) -> list[str]:
+    return [name for name in dir(kind) if isinstance(inspect.getattr_static(kind, name), property)]
 
 
 def operations() -> Iterator[tuple[str, Callable[..., Any]]]:
-    parts: list[Any] = [OctopoidClient]
     with OctopoidSDK() as sdk:
-        parts += [
-            type(getattr(sdk, name))
-            for name in ("tasks", "projects", "drafts", "orchestrators", "messages", "status", "events")
-        ]
+        parts = [OctopoidClient, *(type(getattr(sdk, name)) for name in namespaces(OctopoidSDK))]
     for part in parts:
         for name in dir(part):
             found = inspect.getattr_static(part, name)
@@ -264,27 +284,48 @@ def operations() -> Iterator[tuple[str, Callable[..., Any]]]:
                 yield f"{part.__name__}.{name}", found.call
 
 
-@pytest.mark.parametrize(("name", "call"), list(operations()), ids=[name for name, _ in operations()])
-def test_every_method_hits_a_route_that_exists(name: str, call: Callable[..., Any]) -> None:
-    needed = [
-        parameter.name
+def sent(call: Callable[..., Any], *, everything: bool) -> tuple[Request, Operation]:
+    """What a call sends first, with all its arguments or those it needs, and the address that takes it."""
+    given = {
+        parameter.name: argument(parameter)
         for parameter in inspect.signature(call).parameters.values()
-        if parameter.default is inspect.Parameter.empty
-    ]
-    wanted: Request = next(call(**{parameter: ARGUMENTS[parameter] for parameter in needed}))
-    found = find_operation(wanted.method, f"/api/{wanted.path}")
+        if everything or parameter.default is inspect.Parameter.empty
+    }
+    wanted: Request = next(call(**given))
+    return wanted, find_operation(wanted.method, f"/api/{wanted.path}")
+
+
+@pytest.mark.parametrize("everything", [False, True], ids=["needed", "all"])
+@pytest.mark.parametrize(("name", "call"), list(operations()), ids=[name for name, _ in operations()])
+def test_every_method_hits_a_route_that_exists(name: str, call: Callable[..., Any], everything: bool) -> None:
+    wanted, found = sent(call, everything=everything)
     assert found.described, f"{wanted.method} {wanted.path} is no documented address"
     if wanted.content is not None and found.body is not None:
         known = {field.name for field in found.body.__dataclass_fields__.values()}
-        assert json.loads(wanted.content).keys() <= known | {
-            "sender_type",
-            "sender_id",
-            "message_type",
-            "actor",
-        }
+        apart = {"sender_type", "sender_id", "message_type", "lease_token", "actor", "scope"}
+        assert json.loads(wanted.content).keys() <= known | apart
     if wanted.params is not None:
         assert found.query is not None
         assert wanted.params.keys() <= set(found.query.__dataclass_fields__)
+
+
+def test_every_documented_address_has_a_method() -> None:
+    document = json.loads((ROOT / "sdk" / "openapi.json").read_text(encoding="utf-8"))
+    documented = {said["operationId"] for path in document["paths"].values() for said in path.values()}
+    called = {sent(call, everything=False)[1].name for _, call in operations()}
+    assert documented - called == NOT_CALLED.keys()
+
+
+def test_a_record_has_no_key_that_the_server_does_not_send() -> None:
+    document = json.loads((ROOT / "sdk" / "openapi.json").read_text(encoding="utf-8"))
+    schemas = document["components"]["schemas"]
+    checked = 0
+    for name in octopoid_sdk.__all__:
+        kind = getattr(octopoid_sdk, name)
+        if is_typeddict(kind) and name in schemas:
+            assert kind.__annotations__.keys() <= schemas[name]["properties"].keys() | BESIDE.get(name, set())
+            checked += 1
+    assert checked > 15
 
 
 def test_both_kinds_of_client_have_the_same_methods() -> None:
@@ -294,7 +335,7 @@ def test_both_kinds_of_client_have_the_same_methods() -> None:
     assert names(OctopoidSDK) == names(AsyncOctopoidSDK)
     with OctopoidSDK() as near:
         far = AsyncOctopoidSDK()
-        for name in ("tasks", "orchestrators", "messages", "status", "events"):
+        for name in namespaces(OctopoidSDK):
             one, other = getattr(near, name), getattr(far, name)
             assert isinstance(one, Blocking)
             assert isinstance(other, Asynchronous)

@@ -10,8 +10,10 @@ from starlette.responses import Response
 
 from backend.errors import BadInput
 from backend.model import NewMessage
+from backend.pages import MessageFilter
 from backend.server.bodies import AnswerBody, MessageQuery, WithdrawBody
 from backend.server.caller import require_run, take_actor
+from backend.server.pages import read_messages, respond_span
 from backend.server.wire import (
     backend_of,
     make,
@@ -20,7 +22,6 @@ from backend.server.wire import (
     read_query,
     read_record,
     respond,
-    respond_rows,
 )
 from backend.wire import message_json
 
@@ -30,12 +31,12 @@ router = APIRouter(prefix="/messages")
 @router.get("")
 async def list_messages(request: Request) -> Response:
     wanted = read_query(request, MessageQuery)
-    backend = backend_of(request)
-    if wanted.state == "undelivered":
-        return await respond_rows("messages", await backend.undelivered(wanted.run_id), message_json)
-    if wanted.run_id:
+    undelivered = wanted.state == "undelivered"
+    if wanted.run_id and not undelivered:
         raise BadInput("run_id goes with state=undelivered", "leave it out")
-    return await respond_rows("messages", await backend.open_questions(), message_json)
+    listed = MessageFilter(undelivered=wanted.run_id) if undelivered else MessageFilter(open=True)
+    read = read_messages(backend_of(request), listed)
+    return await respond_span("messages", wanted, read, message_json)
 
 
 @router.post("")

@@ -52,7 +52,10 @@ async def get_orchestrator(request: Request, orchestrator_id: str) -> Response:
     for one in await backend_of(request).list_orchestrators():
         if one.id == orchestrator_id:
             return respond(orchestrator_json(one))
-    raise NotFound(f"orchestrator {orchestrator_id[:80]!r} is not registered", "register it first")
+    raise NotFound(
+        f"orchestrator {orchestrator_id[:80]!r} is not registered",
+        "register it with POST /api/v1/orchestrators/register, and use the id that this returns",
+    )
 
 
 @router.patch("/{orchestrator_id}")

@@ -7,9 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.model import RunEnd, RunPatch
+from backend.pages import RunFilter
 from backend.server.bodies import RunQuery
 from backend.server.caller import require_run
-from backend.server.wire import backend_of, no_query, read_query, read_record, respond, respond_rows
+from backend.server.pages import read_runs, respond_span
+from backend.server.wire import backend_of, no_query, read_query, read_record, respond
 from backend.wire import run_json
 
 router = APIRouter(prefix="/runs")
@@ -18,8 +20,8 @@ router = APIRouter(prefix="/runs")
 @router.get("")
 async def list_runs(request: Request) -> Response:
     wanted = read_query(request, RunQuery)
-    runs = await backend_of(request).list_runs(task_id=wanted.task_id, live=wanted.live)
-    return await respond_rows("runs", runs, run_json)
+    read = read_runs(backend_of(request), RunFilter(wanted.task_id, wanted.live))
+    return await respond_span("runs", wanted, read, run_json)
 
 
 @router.get("/{run_id}")

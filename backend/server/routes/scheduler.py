@@ -28,7 +28,8 @@ async def poll(request: Request) -> Response:
     known = {one.id for one in await backend.list_orchestrators()}
     if asked.orchestrator_id not in known:
         raise UnknownOrchestrator(
-            f"orchestrator {asked.orchestrator_id[:80]!r} was never registered", "register it first"
+            f"orchestrator {asked.orchestrator_id[:80]!r} was never registered",
+            "register it with POST /api/v1/orchestrators/register, and use the id that this returns",
         )
     # Before all else: what changes while the rest is read comes again the next time.
     last_seq = await backend.last_seq()

@@ -11,8 +11,10 @@ from starlette.responses import Response
 from backend.errors import BadInput
 from backend.ids import new_id
 from backend.model import Json
+from backend.pages import SessionFilter
 from backend.server import crew
 from backend.server.caller import default_actor, require_machine, take_actor
+from backend.server.pages import read_sessions, respond_span
 from backend.server.wire import (
     backend_of,
     make,
@@ -21,7 +23,6 @@ from backend.server.wire import (
     read_query,
     read_record,
     respond,
-    respond_rows,
 )
 from backend.server.worker_bodies import SessionBody, SessionEndBody, SessionQuery
 from backend.sessions import NewSession, Session
@@ -38,12 +39,12 @@ def session_json(session: Session) -> Json:
 async def list_sessions(request: Request) -> Response:
     wanted = read_query(request, SessionQuery)
     machine = None if wanted.worker_id is None else crew.machine_of(wanted.worker_id)
-    rows = [
-        session
-        for session in await backend_of(request).list_sessions(task_id=wanted.task_id, live=wanted.live)
-        if wanted.status in (None, session.status.value) and machine in (None, session.orchestrator_id)
-    ]
-    return await respond_rows("sessions", rows, session_json)
+    read = read_sessions(backend_of(request), SessionFilter(wanted.task_id, machine, wanted.live))
+
+    def fits(session: Session) -> bool:
+        return wanted.status in (None, session.status.value)
+
+    return await respond_span("sessions", wanted, read, session_json, fits)
 
 
 @router.post("")

@@ -12,9 +12,10 @@ from starlette.responses import Response
 from backend.errors import Refused
 from backend.interface import Action, Backend, Transition
 from backend.model import OPEN_QUEUES, Json, NewTask, Priority, Queue, Task, TaskPatch
-from backend.server.bodies import SplitBody, TaskQuery
+from backend.pages import MessageFilter, RunFilter
+from backend.server.bodies import HistoryQuery, RowQuery, SplitBody, TaskQuery
 from backend.server.caller import default_actor, require_task, take_actor
-from backend.server.pages import find_page
+from backend.server.pages import find_page, read_messages, read_runs, respond_span
 from backend.server.shapes import complete_task, take_from_project
 from backend.server.wire import (
     asked_version,
@@ -31,7 +32,6 @@ from backend.wire import event_json, from_json, message_json, run_json, task_jso
 
 router = APIRouter()
 
-HISTORY_LIMIT = 100_000
 FACTS_LIMIT = 200
 """Tasks on a page for which the last run is looked up; whoever asks for more asks for the runs too."""
 
@@ -122,21 +122,22 @@ async def why(request: Request, task_id: str) -> Response:
 
 @router.get("/tasks/{task_id}/runs")
 async def task_runs(request: Request, task_id: str) -> Response:
-    no_query(request)
-    return await respond_rows("runs", await backend_of(request).list_runs(task_id=task_id), run_json)
+    wanted = read_query(request, RowQuery)
+    return await respond_span("runs", wanted, read_runs(backend_of(request), RunFilter(task_id)), run_json)
 
 
 @router.get("/tasks/{task_id}/messages")
 async def task_messages(request: Request, task_id: str) -> Response:
-    no_query(request)
-    return await respond_rows("messages", await backend_of(request).list_messages(task_id), message_json)
+    wanted = read_query(request, RowQuery)
+    read = read_messages(backend_of(request), MessageFilter(task_id))
+    return await respond_span("messages", wanted, read, message_json)
 
 
 @router.get("/tasks/{task_id}/history")
 async def task_history(request: Request, task_id: str) -> Response:
-    """Every event of the task, oldest first."""
-    no_query(request)
-    events = await backend_of(request).events(after=0, limit=HISTORY_LIMIT, entity_id=task_id)
+    """The events of the task after one, oldest first."""
+    wanted = read_query(request, HistoryQuery)
+    events = await backend_of(request).events(after=wanted.after, limit=wanted.limit, entity_id=task_id)
     return await respond_rows("events", events, event_json)
 
 

@@ -433,6 +433,10 @@ UPDATE intake SET paused = %(paused)s::int::boolean, by = %(by)s, reason = %(rea
 -- Whether one machine takes nothing new.
 SELECT by, reason, at, until FROM machine_pauses WHERE orchestrator_id = %(orchestrator_id)s
 
+-- name: list_machine_pauses
+-- Every machine that is paused alone.
+SELECT * FROM machine_pauses ORDER BY orchestrator_id
+
 -- name: save_machine_pause
 -- Pause one machine.
 INSERT INTO machine_pauses (orchestrator_id, by, reason, at, until)

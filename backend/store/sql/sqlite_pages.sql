@@ -25,3 +25,63 @@ ORDER BY priority, rejection_count = 0, seq
 -- name: count_tasks
 -- How many tasks there are; `filter_*` blocks are appended.
 SELECT count(*) FROM tasks WHERE TRUE
+
+-- name: page_of_runs
+-- A page of runs in order of their start: `only_*` blocks and `page_rows_end` are appended.
+SELECT * FROM runs WHERE seq > :after
+
+-- name: page_of_sessions
+-- A page of sessions in order of their beginning.
+SELECT sessions.*, EXISTS (
+    SELECT 1 FROM messages WHERE messages.run_id = sessions.run_id AND type = 'request'
+        AND answered_at IS NULL AND withdrawn_at IS NULL) AS waiting
+FROM sessions WHERE seq > :after
+
+-- name: page_of_messages
+-- A page of messages in the order in which they were written.
+SELECT * FROM messages WHERE seq > :after
+
+-- name: only_task
+-- Only what belongs to one task.
+AND task_id = :task_id
+
+-- name: only_machine
+-- Only what belongs to one machine.
+AND orchestrator_id = :orchestrator_id
+
+-- name: only_conversation
+-- Only messages of one task.
+AND conversation_id = :conversation_id
+
+-- name: only_live_runs
+-- Only runs that have not ended.
+AND status <> 'ended'
+
+-- name: only_open_sessions
+-- Only sessions that have not ended.
+AND terminated_at IS NULL
+
+-- name: only_open_messages
+-- Only requests that nobody has answered.
+AND type = 'request' AND answered_at IS NULL AND withdrawn_at IS NULL
+
+-- name: only_undelivered
+-- Only answers that have not reached one of these runs.
+AND run_id IN (SELECT value FROM json_each(:run_ids))
+AND answered_at IS NOT NULL AND delivered_at IS NULL
+
+-- name: page_rows_end
+-- No more than the page holds.
+ORDER BY seq LIMIT :limit
+
+-- name: place_of_runs
+-- Where a run is among all of them.
+SELECT seq FROM runs WHERE id = :id
+
+-- name: place_of_sessions
+-- Where a session is among all of them.
+SELECT seq FROM sessions WHERE id = :id
+
+-- name: place_of_messages
+-- Where a message is among all of them.
+SELECT seq FROM messages WHERE id = :id

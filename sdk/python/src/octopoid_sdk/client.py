@@ -9,20 +9,38 @@ from typing import Self
 from octopoid_sdk.calls import fleet, machines, messages, planning, tasks
 from octopoid_sdk.exchange import Retries
 from octopoid_sdk.namespaces import (
+    Admin,
+    Alerts,
+    AsyncAdmin,
+    AsyncAlerts,
+    AsyncChat,
     AsyncDrafts,
     AsyncEvents,
     AsyncMessages,
     AsyncOrchestrators,
     AsyncProjects,
+    AsyncQueue,
+    AsyncRules,
+    AsyncRuns,
+    AsyncSessions,
     AsyncStatus,
+    AsyncSync,
     AsyncTasks,
+    AsyncWorkers,
+    Chat,
     Drafts,
     Events,
     Messages,
     Orchestrators,
     Projects,
+    Queue,
+    Rules,
+    Runs,
+    Sessions,
     Status,
+    Sync,
     Tasks,
+    Workers,
 )
 from octopoid_sdk.operation import Asynchronous, Blocking, operation
 from octopoid_sdk.transport import ANSWER_S, AsyncTransport, Server, Transport
@@ -130,6 +148,42 @@ class OctopoidSDK(_Client):
         return Status(self._transport)
 
     @property
+    def runs(self) -> Runs:
+        return Runs(self._transport)
+
+    @property
+    def workers(self) -> Workers:
+        return Workers(self._transport)
+
+    @property
+    def queue(self) -> Queue:
+        return Queue(self._transport)
+
+    @property
+    def sessions(self) -> Sessions:
+        return Sessions(self._transport)
+
+    @property
+    def chat(self) -> Chat:
+        return Chat(self._transport)
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(self._transport)
+
+    @property
+    def alerts(self) -> Alerts:
+        return Alerts(self._transport)
+
+    @property
+    def sync(self) -> Sync:
+        return Sync(self._transport)
+
+    @property
+    def admin(self) -> Admin:
+        return Admin(self._transport)
+
+    @property
     def events(self) -> Events:
         return Events(self._transport)
 
@@ -160,6 +214,42 @@ class AsyncOctopoidSDK(_AsyncClient):
     @property
     def status(self) -> AsyncStatus:
         return AsyncStatus(self._transport)
+
+    @property
+    def runs(self) -> AsyncRuns:
+        return AsyncRuns(self._transport)
+
+    @property
+    def workers(self) -> AsyncWorkers:
+        return AsyncWorkers(self._transport)
+
+    @property
+    def queue(self) -> AsyncQueue:
+        return AsyncQueue(self._transport)
+
+    @property
+    def sessions(self) -> AsyncSessions:
+        return AsyncSessions(self._transport)
+
+    @property
+    def chat(self) -> AsyncChat:
+        return AsyncChat(self._transport)
+
+    @property
+    def rules(self) -> AsyncRules:
+        return AsyncRules(self._transport)
+
+    @property
+    def alerts(self) -> AsyncAlerts:
+        return AsyncAlerts(self._transport)
+
+    @property
+    def sync(self) -> AsyncSync:
+        return AsyncSync(self._transport)
+
+    @property
+    def admin(self) -> AsyncAdmin:
+        return AsyncAdmin(self._transport)
 
     @property
     def events(self) -> AsyncEvents:

@@ -5,7 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Generator
 
-from octopoid_sdk.calls import fleet, machines, messages, planning, tasks
+from octopoid_sdk.calls import (
+    admin,
+    alerts,
+    chat,
+    fleet,
+    machines,
+    messages,
+    planning,
+    records_of_tasks,
+    rules,
+    runs,
+    sessions,
+    sync,
+    tasks,
+    transitions,
+    workers,
+)
 from octopoid_sdk.operation import Asynchronous, Blocking, operation
 from octopoid_sdk.records import Event
 
@@ -22,16 +38,30 @@ class _Tasks:
     submit = operation(tasks.submit_task)
     accept = operation(tasks.accept_task)
     reject = operation(tasks.reject_task)
-    fail = operation(tasks.fail_task)
-    retry = operation(tasks.retry_task)
-    cancel = operation(tasks.cancel_task)
+    fail = operation(transitions.fail_task)
+    retry = operation(transitions.retry_task)
+    cancel = operation(transitions.cancel_task)
     delete = operation(tasks.delete_task)
-    act = operation(tasks.act_on_task)
-    history = operation(tasks.list_history)
-    why = operation(tasks.list_reasons)
-    runs = operation(tasks.list_task_runs)
-    messages = operation(tasks.list_task_messages)
-    evidence = operation(tasks.list_evidence)
+    act = operation(transitions.act_on_task)
+    approve = operation(transitions.approve_task)
+    release = operation(transitions.release_task)
+    continue_ = operation(transitions.continue_task)
+    escalate = operation(transitions.escalate_task)
+    hold = operation(transitions.hold_task)
+    enqueue = operation(transitions.enqueue_task)
+    block = operation(transitions.block_task)
+    unblock = operation(transitions.unblock_task)
+    note_conflict = operation(transitions.note_conflict)
+    force = operation(transitions.force_task)
+    split = operation(tasks.split_task)
+    claim_in_place = operation(tasks.claim_task_in_place)
+    finish_in_place = operation(transitions.finish_task_in_place)
+    history = operation(records_of_tasks.list_history)
+    why = operation(records_of_tasks.list_reasons)
+    runs = operation(records_of_tasks.list_task_runs)
+    messages = operation(records_of_tasks.list_task_messages)
+    evidence = operation(records_of_tasks.list_evidence)
+    add_evidence = operation(records_of_tasks.add_evidence)
 
 
 class Tasks(_Tasks, Blocking):
@@ -80,7 +110,11 @@ class _Orchestrators:
     heartbeat = operation(machines.send_heartbeat)
     get = operation(machines.get_orchestrator)
     list = operation(machines.list_orchestrators)
+    set_status = operation(machines.set_orchestrator_status)
     agents = operation(machines.list_agents)
+    report_agents = operation(machines.report_agents)
+    renew_leases = operation(machines.renew_leases)
+    expire_leases = operation(machines.expire_leases)
     poll = operation(machines.poll)
 
 
@@ -98,6 +132,8 @@ class _Messages:
     post = operation(messages.post_message)
     answer = operation(messages.answer_message)
     withdraw = operation(messages.withdraw_message)
+    undelivered = operation(messages.list_undelivered)
+    mark_delivered = operation(messages.mark_delivered)
 
 
 class Messages(_Messages, Blocking):
@@ -115,8 +151,8 @@ class _Status:
     pause = operation(fleet.pause_intake)
     resume = operation(fleet.resume_intake)
     cost = operation(fleet.get_cost)
+    run = operation(runs.get_run)
     runs = operation(fleet.list_live_runs)
-    run = operation(fleet.get_run)
 
 
 class Status(_Status, Blocking):
@@ -125,6 +161,144 @@ class Status(_Status, Blocking):
 
 class AsyncStatus(_Status, Asynchronous):
     """The state of the whole fleet."""
+
+
+class _Runs:
+    get = operation(runs.get_run)
+    list = operation(runs.list_runs)
+    update = operation(runs.update_run)
+    end = operation(runs.end_run)
+    usage = operation(runs.list_usage)
+
+
+class Runs(_Runs, Blocking):
+    """Attempts of agents at tasks."""
+
+
+class AsyncRuns(_Runs, Asynchronous):
+    """Attempts of agents at tasks."""
+
+
+class _Workers:
+    register = operation(workers.register_worker)
+    list = operation(workers.list_workers)
+    get = operation(workers.get_worker)
+    heartbeat = operation(workers.beat_worker)
+    delete = operation(workers.delete_worker)
+
+
+class Workers(_Workers, Blocking):
+    """Programs that take work over plain HTTP."""
+
+
+class AsyncWorkers(_Workers, Asynchronous):
+    """Programs that take work over plain HTTP."""
+
+
+class _Queue:
+    enqueue = operation(workers.enqueue_work)
+    claim = operation(workers.claim_work)
+    complete = operation(workers.complete_work)
+    fail = operation(workers.fail_work)
+    status = operation(workers.get_queue_status)
+
+
+class Queue(_Queue, Blocking):
+    """The queue as workers see it."""
+
+
+class AsyncQueue(_Queue, Asynchronous):
+    """The queue as workers see it."""
+
+
+class _Sessions:
+    open = operation(sessions.open_session)
+    get = operation(sessions.get_session)
+    list = operation(sessions.list_sessions)
+    heartbeat = operation(sessions.touch_session)
+    end = operation(sessions.end_session)
+    delete = operation(sessions.delete_session)
+
+
+class Sessions(_Sessions, Blocking):
+    """Conversations of agent programs."""
+
+
+class AsyncSessions(_Sessions, Asynchronous):
+    """Conversations of agent programs."""
+
+
+class _Chat:
+    read = operation(chat.read_chat)
+    say = operation(chat.say)
+    events = operation(chat.list_chat_events)
+
+
+class Chat(_Chat, Blocking):
+    """What agents ask and people answer."""
+
+
+class AsyncChat(_Chat, Asynchronous):
+    """What agents ask and people answer."""
+
+
+class _Rules:
+    list = operation(rules.list_rules)
+    create = operation(rules.create_rule)
+    revoke = operation(rules.revoke_rule)
+
+
+class Rules(_Rules, Blocking):
+    """Answers that are given by themselves."""
+
+
+class AsyncRules(_Rules, Asynchronous):
+    """Answers that are given by themselves."""
+
+
+class _Alerts:
+    list = operation(alerts.list_alerts)
+    raise_ = operation(alerts.raise_alert)
+    clear = operation(alerts.clear_alert)
+
+
+class Alerts(_Alerts, Blocking):
+    """What everybody should know for a while."""
+
+
+class AsyncAlerts(_Alerts, Asynchronous):
+    """What everybody should know for a while."""
+
+
+class _Sync:
+    state = operation(sync.get_sync_state)
+    now = operation(sync.sync_now)
+    conflicts = operation(sync.list_conflicts)
+    settle = operation(sync.settle_conflict)
+
+
+class Sync(_Sync, Blocking):
+    """How the process that answers stands with a server of its own."""
+
+
+class AsyncSync(_Sync, Asynchronous):
+    """How the process that answers stands with a server of its own."""
+
+
+class _Admin:
+    list_keys = operation(admin.list_keys)
+    create_key = operation(admin.create_key)
+    revoke_key = operation(admin.revoke_key)
+    export_state = operation(admin.export_state)
+    import_state = operation(admin.import_state)
+
+
+class Admin(_Admin, Blocking):
+    """Keys, and the whole state as one file."""
+
+
+class AsyncAdmin(_Admin, Asynchronous):
+    """Keys, and the whole state as one file."""
 
 
 class _Events:

@@ -155,9 +155,11 @@ class Agent(TypedDict):
     name: str
     orchestrator_id: str
     role: str
+    adapter: str
     status: str
     task_id: str | None
     run_id: str | None
+    pid: int | None
     reason: str | None
     updated_at: str
 
@@ -231,6 +233,7 @@ class Pause(TypedDict):
     reason: str | None
     at: str | None
     until: str | None
+    machine: str | None
 
 
 class Health(TypedDict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from octopoid_sdk.calls.runs import list_runs
 from octopoid_sdk.exchange import Request, Steps, request
 from octopoid_sdk.records import Event, Health, Pause, Run
 
@@ -18,22 +19,31 @@ def count_queues() -> Steps[dict[str, int]]:
     return queues
 
 
-def get_pause() -> Steps[Pause]:
-    pause: Pause = yield request("GET", "pause")
+def get_pause(*, machine: str | None = None) -> Steps[Pause]:
+    """Whether intake is paused everywhere, or else on one machine."""
+    pause: Pause = yield request("GET", "pause", params={"machine": machine})
     return pause
 
 
 def pause_intake(
-    *, reason: str | None = None, until: str | None = None, actor: str | None = None
+    *,
+    reason: str | None = None,
+    until: str | None = None,
+    machine: str | None = None,
+    actor: str | None = None,
 ) -> Steps[Pause]:
-    """Start nothing new; what runs goes on."""
-    body = {"reason": reason, "until": until, "actor": actor}
+    """Start nothing new; what runs goes on.
+
+    Args:
+        machine: on this orchestrator alone.
+    """
+    body = {"reason": reason, "until": until, "machine": machine, "actor": actor}
     pause: Pause = yield request("POST", "pause", body=body)
     return pause
 
 
-def resume_intake(*, actor: str | None = None) -> Steps[Pause]:
-    pause: Pause = yield request("POST", "resume", body={"actor": actor})
+def resume_intake(*, machine: str | None = None, actor: str | None = None) -> Steps[Pause]:
+    pause: Pause = yield request("POST", "resume", body={"machine": machine, "actor": actor})
     return pause
 
 
@@ -45,14 +55,7 @@ def get_cost(since: str) -> Steps[float]:
 
 def list_live_runs() -> Steps[list[Run]]:
     """Every run that has not ended."""
-    page = yield request("GET", "runs", params={"live": True})
-    runs: list[Run] = page["runs"]
-    return runs
-
-
-def get_run(run_id: str) -> Steps[Run]:
-    run: Run = yield request("GET", "runs", run_id)
-    return run
+    return (yield from list_runs(live=True))
 
 
 def list_events(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from octopoid_sdk.calls.pages import read_pages
 from octopoid_sdk.calls.tasks import new_id
 from octopoid_sdk.exchange import Steps, request
 from octopoid_sdk.records import Message
@@ -11,9 +12,21 @@ from octopoid_sdk.records import Message
 
 def list_questions() -> Steps[list[Message]]:
     """Every request that nobody has answered, oldest first."""
-    page = yield request("GET", "messages", params={"state": "open"})
-    messages: list[Message] = page["messages"]
-    return messages
+    found: list[Message] = yield from read_pages("messages", "messages", params={"state": "open"})
+    return found
+
+
+def list_undelivered(run_ids: Sequence[str]) -> Steps[list[Message]]:
+    """Answered requests of these runs whose answer has not been delivered."""
+    wanted = {"state": "undelivered", "run_id": run_ids}
+    found: list[Message] = yield from read_pages("messages", "messages", params=wanted)
+    return found
+
+
+def mark_delivered(message_id: str) -> Steps[Message]:
+    """Note that an answer has reached its run."""
+    message: Message = yield request("POST", "messages", message_id, "delivered", body={})
+    return message
 
 
 def get_message(message_id: str) -> Steps[Message]:

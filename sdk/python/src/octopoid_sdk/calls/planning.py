@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from octopoid_sdk.calls.tasks import PAGE, new_id
-from octopoid_sdk.exchange import Json, Steps, request
+from octopoid_sdk.calls.pages import read_pages
+from octopoid_sdk.calls.tasks import new_id
+from octopoid_sdk.exchange import Steps, request
 from octopoid_sdk.records import Draft, Project
 
 
@@ -55,7 +56,8 @@ def list_projects(
     *, status: str | Sequence[str] | None = None, scope: str | None = None, limit: int | None = None
 ) -> Steps[list[Project]]:
     """Projects, oldest first: all of them, however many pages that takes."""
-    found: list[Project] = yield from _pages("projects", {"status": status, "scope": scope}, limit)
+    wanted = {"status": status, "scope": scope}
+    found: list[Project] = yield from read_pages("projects", "projects", params=wanted, limit=limit)
     return found
 
 
@@ -151,7 +153,7 @@ def list_drafts(
 ) -> Steps[list[Draft]]:
     """Drafts, oldest first: all of them, however many pages that takes."""
     wanted = {"status": status, "project_id": project_id, "scope": scope}
-    found: list[Draft] = yield from _pages("drafts", wanted, limit)
+    found: list[Draft] = yield from read_pages("drafts", "drafts", params=wanted, limit=limit)
     return found
 
 
@@ -209,14 +211,3 @@ def promote_draft(
     body = {"tasks": described, "actor": actor}
     draft: Draft = yield request("POST", "drafts", draft_id, "promote", body=body)
     return draft
-
-
-def _pages(noun: str, wanted: Json, limit: int | None) -> Steps[list[Any]]:
-    found: list[Any] = []
-    while limit is None or len(found) < limit:
-        size = PAGE if limit is None else min(PAGE, limit - len(found))
-        page = yield request("GET", noun, params={**wanted, "limit": size, "offset": len(found)})
-        found += page[noun]
-        if not page[noun] or len(found) >= page["total"]:
-            break
-    return found

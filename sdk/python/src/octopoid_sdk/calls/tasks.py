@@ -1,4 +1,4 @@
-"""Tasks and their runs."""
+"""Tasks: made, changed, claimed, handed in, accepted."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from octopoid_sdk.exchange import Json, Steps, request
-from octopoid_sdk.records import Claim, Event, Evidence, Message, Reason, Run, Task
+from octopoid_sdk.calls.pages import read_pages
+from octopoid_sdk.exchange import Steps, request
+from octopoid_sdk.records import Claim, Task
 
-PAGE = 200
 LEASE_S = 300
 
 
@@ -109,20 +109,8 @@ def list_tasks(
         "q": q,
         "scope": scope,
     }
-    found: dict[str, Task] = {}
-    place: Json = {"offset": 0}
-    while limit is None or len(found) < limit:
-        size = PAGE if limit is None else min(PAGE, limit - len(found))
-        page = yield request("GET", "tasks", params={**wanted, "limit": size, **place})
-        # A task that moved between two pages may be on both.
-        found.update((task["id"], task) for task in page["tasks"])
-        if page.get("next_cursor"):
-            place = {"cursor": page["next_cursor"]}
-        elif "offset" in place and page["tasks"] and place["offset"] + len(page["tasks"]) < page["total"]:
-            place = {"offset": place["offset"] + len(page["tasks"])}
-        else:
-            break
-    return [*found.values()]
+    found: list[Task] = yield from read_pages("tasks", "tasks", params=wanted, limit=limit)
+    return found
 
 
 def update_task(
@@ -208,6 +196,35 @@ def claim_task(
     return claimed
 
 
+def claim_task_in_place(
+    task_id: str,
+    *,
+    orchestrator_id: str,
+    agent_name: str,
+    role: str = "review",
+    adapter: str = "command",
+    model: str | None = None,
+    run_id: str | None = None,
+    lease_seconds: int = LEASE_S,
+) -> Steps[Claim]:
+    """Lease a provisional task, which stays provisional: to review it, or to resolve its conflict.
+
+    Raises:
+        Conflict: it is not provisional, or somebody holds it.
+    """
+    data = {
+        "orchestrator_id": orchestrator_id,
+        "agent_name": agent_name,
+        "role": role,
+        "adapter": adapter,
+        "run_id": run_id or new_id(),
+        "lease_seconds": lease_seconds,
+        "model": model,
+    }
+    claimed: Claim = yield request("POST", "tasks", task_id, "claim", body=data)
+    return claimed
+
+
 def renew_task(task_id: str, *, lease_token: int | None = None, lease_seconds: int = LEASE_S) -> Steps[Task]:
     """Extend the lease on a task: the claim's, or the live one.
 
@@ -266,73 +283,29 @@ def reject_task(
     return task
 
 
-def act_on_task(
-    task_id: str,
-    action: str,
-    *,
-    reason: str | None = None,
-    to: str | None = None,
-    lease_token: int | None = None,
-    actor: str | None = None,
-    version: int | None = None,
-) -> Steps[Task]:
-    """Any other transition: fail, release, enqueue, hold, block, unblock, escalate, retry, cancel, force.
-
-    Raises:
-        Conflict: the lifecycle does not allow it now; `details` says why.
-    """
-    data = {"reason": reason, "to": to, "lease_token": lease_token, "actor": actor}
-    task: Task = yield request("POST", "tasks", task_id, action, body=data, version=version)
-    return task
-
-
-def fail_task(task_id: str, *, reason: str, lease_token: int | None = None) -> Steps[Task]:
-    return (yield from act_on_task(task_id, "fail", reason=reason, lease_token=lease_token))
-
-
-def retry_task(task_id: str, *, reason: str | None = None) -> Steps[Task]:
-    return (yield from act_on_task(task_id, "retry", reason=reason))
-
-
-def cancel_task(task_id: str, *, reason: str | None = None) -> Steps[Task]:
-    return (yield from act_on_task(task_id, "cancel", reason=reason))
-
-
 def delete_task(task_id: str, *, version: int | None = None) -> Steps[None]:
     """Cancel a task that nobody works on; its record stays."""
     yield request("DELETE", "tasks", task_id, version=version)
 
 
-def list_history(task_id: str) -> Steps[list[Event]]:
-    """Every change of the task, oldest first."""
-    page = yield request("GET", "tasks", task_id, "history")
-    events: list[Event] = page["events"]
-    return events
+def split_task(
+    task_id: str,
+    parts: Sequence[Mapping[str, Any]],
+    *,
+    actor: str | None = None,
+    version: int | None = None,
+) -> Steps[Task]:
+    """Make an approved task's parts and call it done, all or nothing; what waited for it waits for them.
 
+    Args:
+        parts: of each at least `title`, `role`, `base_branch`, `base_sha` and `created_by`; `blocked_by` may
+            name other parts.
 
-def list_reasons(task_id: str) -> Steps[list[Reason]]:
-    """Why the task is where it is, as far as the server knows."""
-    page = yield request("GET", "tasks", task_id, "why")
-    reasons: list[Reason] = page["reasons"]
-    return reasons
-
-
-def list_task_runs(task_id: str) -> Steps[list[Run]]:
-    """The task's runs in order of their start."""
-    page = yield request("GET", "tasks", task_id, "runs")
-    runs: list[Run] = page["runs"]
-    return runs
-
-
-def list_task_messages(task_id: str) -> Steps[list[Message]]:
-    """The task's conversation, oldest first."""
-    page = yield request("GET", "tasks", task_id, "messages")
-    messages: list[Message] = page["messages"]
-    return messages
-
-
-def list_evidence(task_id: str) -> Steps[list[Evidence]]:
-    """What the checks said about the task's commits."""
-    page = yield request("GET", "tasks", task_id, "evidence")
-    evidence: list[Evidence] = page["evidence"]
-    return evidence
+    Raises:
+        Conflict: it is not approved.
+        Duplicate: the id of a part is taken.
+    """
+    described = [{**part, "id": part.get("id") or new_id()} for part in parts]
+    body = {"parts": described, "actor": actor}
+    task: Task = yield request("POST", "tasks", task_id, "split", body=body, version=version)
+    return task
