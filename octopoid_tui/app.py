@@ -33,6 +33,8 @@ from octopoid_tui.typeahead import KeyDone, Typeahead
 if TYPE_CHECKING:
     from textual.command import Provider
 
+    from octopoid_tui.desktop import Desktop
+
 NOTICES_EVERY = 2.0  # seconds, as the scheduler looks at its files
 
 Keymap = Mapping[str, str | tuple[str, ...]]
@@ -75,6 +77,7 @@ class OctopoidApp(Host):
         lease_span: timedelta = timedelta(minutes=5),
         zone: tzinfo | None = None,
         bell: bool = True,
+        desktop: Desktop | None = None,
         on_ready: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._keymap_problems = check_keymap(textual_keymap(keymap or {}))
@@ -88,7 +91,8 @@ class OctopoidApp(Host):
             zone=zone,
         )
         self._on_ready = on_ready
-        self._notifier = Notifier(self.flash, self.bell if bell else lambda: None)
+        self._notifier = Notifier(self.flash, self.bell if bell else lambda: None, self._call_on_desktop)
+        self._desktop = desktop
         self._feed: Feed | None = None
         self._scheduling: asyncio.Task[None] | None = None
         self._typeahead = Typeahead(self, super().on_event)
@@ -187,6 +191,20 @@ class OctopoidApp(Host):
     def _publish(self, snapshot: Snapshot) -> None:
         self._notifier.look(snapshot, self.now())
         self.show(snapshot=snapshot, now=self.now())
+
+    def _call_on_desktop(self, text: str) -> None:
+        if self._desktop is not None:
+            show = partial(self._show_on_desktop, self._desktop, text)
+            begin(self, show, "show on the desktop", "desktop", exclusive=False)
+
+    async def _show_on_desktop(self, desktop: Desktop, text: str) -> None:
+        """A desktop that takes no notification is told of once, and not asked again."""
+        try:
+            await desktop.show(text)
+        except OctopoidError as error:
+            if self._desktop is not None:
+                self._desktop = None
+                self.flash(str(error), "warning")
 
     def _report(self, state: FeedState) -> None:
         before = self.picture.feed.status

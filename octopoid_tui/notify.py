@@ -9,15 +9,21 @@ from backend.clean import clean_line
 from octopoid_tui.host import Severity
 from octopoid_tui.snapshot import Snapshot
 
-COOL_DOWN = timedelta(seconds=20)  # between two bells; what comes in between is only shown
+COOL_DOWN = timedelta(seconds=20)  # between two that call a person; what comes in between is only shown
 
 
 class Notifier:
     """Rings and flashes for new questions and for work that newly waits for review."""
 
-    def __init__(self, flash: Callable[[str, Severity], None], bell: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        flash: Callable[[str, Severity], None],
+        bell: Callable[[], None],
+        desktop: Callable[[str], None],
+    ) -> None:
         self._flash = flash
         self._bell = bell
+        self._desktop = desktop
         self._known: frozenset[str] | None = None
         self._rung_at: datetime | None = None
 
@@ -43,3 +49,4 @@ class Notifier:
         if self._rung_at is None or now - self._rung_at >= COOL_DOWN:
             self._rung_at = now
             self._bell()
+            self._desktop(text)

@@ -9,12 +9,17 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backend.errors import OctopoidError
 from octopoid_tui.app import OctopoidApp
 from octopoid_tui.cli.agreement import ensure_trust
 from octopoid_tui.cli.session import lasting_store, person, refuse_inside_run
 from scheduler.project import Project
+
+if TYPE_CHECKING:
+    from backend.config.schema import Config
+    from octopoid_tui.desktop import Desktop
 
 GUEST_LOG = "screen.log"
 """The log of a screen beside another that owns the store, and writes the scheduler's."""
@@ -50,6 +55,7 @@ async def _show(project: Project, banner: str | None) -> int:
     refuse_inside_run(project)
     config = project.config
     errors: list[Exception] = []
+    desktop, doubt = _desktop(config)
 
     async def ready() -> None:
         try:
@@ -60,6 +66,8 @@ async def _show(project: Project, banner: str | None) -> int:
         else:
             if banner is not None:
                 app.flash(banner)
+            if doubt is not None:
+                app.flash(doubt, "warning")
 
     app = OctopoidApp(
         mode=config.mode,
@@ -67,6 +75,7 @@ async def _show(project: Project, banner: str | None) -> int:
         keymap=config.keys,
         lease_span=timedelta(seconds=config.leases.seconds),
         bell=config.notify.bell,
+        desktop=desktop,
         on_ready=ready,
     )
     async with AsyncExitStack() as parts:
@@ -74,6 +83,18 @@ async def _show(project: Project, banner: str | None) -> int:
     if errors:
         raise errors[0]
     return status
+
+
+def _desktop(config: Config) -> tuple[Desktop | None, str | None]:
+    """What shows notifications on the desktop, where that is wanted; or why it cannot be."""
+    if not config.notify.desktop:
+        return None, None
+    from octopoid_tui.desktop import CannotNotify, Desktop
+
+    try:
+        return Desktop.find(), None
+    except CannotNotify as error:
+        return None, str(error)
 
 
 async def _begin(app: OctopoidApp, project: Project, parts: AsyncExitStack) -> None:

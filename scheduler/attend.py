@@ -102,6 +102,9 @@ class Attendant:
             seen = await asyncio.to_thread(lambda: [(following, _look(following)) for following in live])
             for following, observed in seen:
                 await self._take_in(following, observed)
+                if following.stuck is None and following.talk.stuck is not None:
+                    following.stuck = following.talk.stuck
+                    self._wake()
 
     def _notice_sleep(self) -> None:
         """While the machine slept its agents did too: that was no silence of theirs."""
@@ -302,6 +305,8 @@ class Attendant:
             over = stops.get(following.run.id)
             if reason is not None:
                 await self._stop(following, Stop(reason, StopCause.SILENCE))
+            elif following.stuck is not None:
+                await self._stop(following, Stop(following.stuck, StopCause.INPUT))
             elif over is not None:
                 await self._stop(following, over)
 

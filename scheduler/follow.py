@@ -90,6 +90,8 @@ class Following:
     stop_reason: str | None = None
     """Why we stopped it, once we have."""
     stop_cause: StopCause = StopCause.SILENCE
+    stuck: str | None = None
+    """Why it cannot be told anything any more, once that is so."""
     turn_outcome: str | None = None
     turn_reason: str | None = None
     """Why its last turn ended as it did, in its words."""

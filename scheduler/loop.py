@@ -32,6 +32,7 @@ from scheduler.presence import take_lock
 from scheduler.project import Project, install_tool
 from scheduler.recover import Recovery
 from scheduler.start import Starter
+from scheduler.surroundings import Surroundings
 from scheduler.tidy import Tidier
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,8 @@ class Scheduler:
         self._attendant = Attendant(backend, project, self._fleet, clock, self._woken.set)
         self._finisher = Finisher(backend, project, hub, checks)
         self._acceptor = Acceptor(backend, project, hub, checks)
-        starter = Starter(backend, project, self._fleet, hub, clock, bin_dir)
+        self._surroundings = Surroundings(backend, project, self._fleet, hub, clock)
+        starter = Starter(backend, project, self._fleet, hub, clock, bin_dir, self._surroundings)
         self._commits = Commits(hub, clock)
         self._dispatcher = Dispatcher(
             backend, project, self._fleet, starter, self._background, clock, self._commits
@@ -235,7 +237,9 @@ class Scheduler:
 
     async def _finish(self, following: Following, key: str) -> None:
         until = following.rate_limited_until
+        at_work = [*(one.run for one in self._fleet.following.values()), *self._fleet.starting.values()]
         try:
+            await self._surroundings.after(", ".join(sorted({run.agent_name for run in at_work})))
             if until is not None:
                 # Before its task is given back: no other slot may try the same provider in between.
                 await self._attendant.close_provider(following, until)

@@ -25,6 +25,7 @@ class StopCause(StrEnum):
     """Why the scheduler itself stopped a run."""
 
     SILENCE = "silence"
+    INPUT = "input"  # it cannot be told anything any more
     TURNS = "turns"
     OWN_BUDGET = "own budget"  # the run's or the task's: only a person can raise it
     SHARED_BUDGET = "shared budget"  # of a day, an agent or a project: no fault of the task
@@ -111,6 +112,7 @@ def _alike(facts: Facts, decision: Decision) -> int:
 
 STOPPED = {
     StopCause.SILENCE: (Outcome.TIMED_OUT, Next.RETRY),
+    StopCause.INPUT: (Outcome.CRASHED, Next.RETRY),
     StopCause.TURNS: (Outcome.OUT_OF_TURNS, Next.CONTINUE),
     StopCause.OWN_BUDGET: (Outcome.OVER_BUDGET, Next.ESCALATE),
     StopCause.SHARED_BUDGET: (Outcome.OVER_BUDGET, Next.GIVE_BACK),

@@ -47,6 +47,7 @@ from scheduler.roles import load_role
 from scheduler.runs.adopt import stop
 from scheduler.runs.launch import launch
 from scheduler.runs.rundir import RunDir
+from scheduler.surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,14 @@ class Starter:
     """Starts runs for one project on this machine."""
 
     def __init__(
-        self, backend: Backend, project: Project, fleet: Fleet, hub: Hub, clock: Clock, bin_dir: Path
+        self,
+        backend: Backend,
+        project: Project,
+        fleet: Fleet,
+        hub: Hub,
+        clock: Clock,
+        bin_dir: Path,
+        surroundings: Surroundings,
     ) -> None:
         self._backend = backend
         self._project = project
@@ -100,6 +108,7 @@ class Starter:
         self._hub = hub
         self._clock = clock
         self._bin_dir = bin_dir
+        self._surroundings = surroundings
 
     async def start(self, slot: Slot, candidate: Candidate) -> Following | None:
         """Claim the candidate and start an agent on it.
@@ -189,6 +198,7 @@ class Starter:
             self._write, spec, assignment, task, run, workspace, prompt, _attempt_in_role(run, runs), told
         )
         await self._backend.update_run(run.id, RunPatch(base_sha=beginning.base_sha, branch=workspace.branch))
+        await self._surroundings.before()
         begun = await asyncio.to_thread(launch, run_dir)
         now = from_ms(self._clock.now_ms())
         status = None if adapter.two_way else RunStatus.RUNNING  # else when it says that it is ready

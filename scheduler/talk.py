@@ -2,6 +2,9 @@
 
 A message counts as sent when `events.jsonl` says so. After a restart the conversation is made again from
 the transcript, and what it would have sent and the record does not hold is sent then.
+
+A message that no pipe holds goes out in parts, and `events.jsonl` says so before the first one. Nothing but
+the rest of it may follow, and only the scheduler that began it knows where that rest begins.
 """
 
 from __future__ import annotations
@@ -23,6 +26,15 @@ log = logging.getLogger(__name__)
 
 END = "end of input"
 """The id under which it is recorded that the agent's input was ended."""
+
+PART = "part of "
+"""What the id of a message has before it, where it is recorded that a part of it may have gone out."""
+
+STUCK_AFTER_S = 120.0
+"""How long an agent may take nothing of a message of which it has a part."""
+
+STUCK = "the agent stopped reading its input in the middle of a message"
+CUT_OFF = "the scheduler ended in the middle of a message to the agent, which cannot be completed"
 
 REPLIES_WITHIN_S = 1.0
 """How long after it was sent something an agent is likely to send something back at once."""
@@ -47,6 +59,8 @@ class Talk:
         self._queue: dict[str, Send] = {}
         self._texts: dict[str, str] = {}
         self._sent_at = -math.inf
+        self._rest = memoryview(b"")
+        self._cut_off = any(begun.startswith(PART) and begun.removeprefix(PART) not in sent for begun in sent)
         self._lock = threading.RLock()
         prompt, kept = _kept(run_dir) if adapter.two_way else ("", {})
         told, setup = kept.get("told"), kept.get("setup")
@@ -71,6 +85,14 @@ class Talk:
     def brisk(self) -> bool:
         """Whether it was sent something just now: programs exchange several messages before they go on."""
         return time.monotonic() - self._sent_at < REPLIES_WITHIN_S
+
+    @property
+    def stuck(self) -> str | None:
+        """Why nothing can be sent any more, if that is so: the agent waits for the rest of a message."""
+        if self._cut_off:
+            return CUT_OFF
+        waited = time.monotonic() - self._sent_at
+        return STUCK if self._rest and waited > STUCK_AFTER_S else None
 
     @property
     def requests(self) -> dict[str, Request]:
@@ -126,6 +148,8 @@ class Talk:
         """
         with self._lock:
             before = len(self._sent)
+            if self._cut_off:
+                return False
             try:
                 while self._queue and self._write(next(iter(self._queue.values()))):
                     pass
@@ -135,17 +159,30 @@ class Talk:
             return len(self._sent) > before
 
     def _write(self, send: Send) -> bool:
-        def keep() -> None:
-            self._record(send.id, self._texts.pop(send.id, ""))
-            self._sent.add(send.id)
+        """Send a message, or more of the one that was begun; returns whether all of it has gone out."""
 
-        if not offer(self._run_dir, send.data, (lambda: None) if send.repeatable else keep):
+        def about_to(whole: bool) -> None:
+            if not whole:
+                self._keep(PART + send.id)
+            elif not send.repeatable:
+                self._keep(send.id)
+
+        goes_on = bool(self._rest)
+        data = self._rest or memoryview(send.data)
+        taken = offer(self._run_dir, data, about_to, goes_on=goes_on)
+        if taken:
+            self._sent_at = time.monotonic()
+            self._rest = data[taken:]
+        if taken < len(data):
             return False
-        self._sent_at = time.monotonic()
-        if send.repeatable:
-            keep()
+        self._keep(send.id)
         del self._queue[send.id]
         return True
+
+    def _keep(self, send_id: str) -> None:
+        if send_id not in self._sent:
+            self._record(send_id, self._texts.pop(send_id, ""))
+            self._sent.add(send_id)
 
     def _end_when_done(self) -> None:
         if self._queue or self.finished:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from collections.abc import Mapping as EnvironLike
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from backend.config.bind import Binder
 from backend.config.locate import Layout
 from backend.config.problems import Problem, as_error
 from backend.config.rules import check_agents, check_config, url_problem
-from backend.config.schema import NO_EFFECT_YET, AgentsFile, AgentSpec, Config
+from backend.config.schema import AgentsFile, AgentSpec, Config
 from backend.config.textfile import UnreadableFile, read_text
 from backend.config.yamltree import Items, Mapping, Node, YamlProblem, parse
 from backend.errors import ConfigError
@@ -166,18 +165,7 @@ def _warnings(
         line = config_file.binder.lines["review"]
         said = f"review is {config.review}, but no agent here has role review: add one to agents.yaml"
         found.append(f"{config_file.binder.file}:{line}: {said}")
-    for file in (config_file, agents_file):
-        found += _without_effect(file.binder)
     return tuple(found)
-
-
-def _without_effect(binder: Binder) -> list[str]:
-    """One warning for each key that is set and that nothing reads yet."""
-    return [
-        f"{binder.file}:{line}: {key} has no effect in this version"
-        for key, line in binder.lines.items()
-        if re.sub(r"\[\d+\]", "[]", key) in NO_EFFECT_YET
-    ]
 
 
 class Reloader:

@@ -58,6 +58,10 @@ class Repo(Section, frozen=True):
     update_checkout: Annotated[
         bool, doc("Whether accepting may fast-forward your checkout of the branch when it is clean.")
     ] = True
+    watch: Annotated[
+        Literal["nothing", "settings", "all"],
+        doc("What it is told of when it changed while agents worked, and not by Octopoid."),
+    ] = "settings"
 
 
 class Check(Section, frozen=True):
@@ -235,8 +239,3 @@ NOT_YET: dict[str, frozenset[str]] = {
     "isolation": frozenset({"landlock", "bubblewrap", "command"}),
 }
 """Words of the schema that this version cannot do; using one is an error, not a silent something else."""
-
-NO_EFFECT_YET = (
-    "notify.desktop",
-)  # fmt: skip
-"""Keys of the schema that nothing reads in this version; setting one is a warning, not silence."""

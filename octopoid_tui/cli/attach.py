@@ -7,7 +7,7 @@ import select
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
@@ -50,15 +50,13 @@ def attach(
     name: Annotated[str, typer.Argument(metavar="TASK|RUN", help="A task (its newest run) or a run.")],
 ) -> None:
     """Follow an agent while it works, and write to it. Leaving does not end it."""
-    from scheduler.runs.pages import Pages
-
-    run, path = run_and_record(name)
+    run, source, where = run_session(lambda session: _find(session, name))
     style = Style()
-    say_styled(style(f"attached to run {run.id} of task {run.task_id} ({run.agent_name})", DIM))
+    say_styled(style(f"attached to run {run.id} of task {run.task_id} ({run.agent_name}){where}", DIM))
     if run.status is not RunStatus.ENDED:
         say_styled(style(HELP, DIM))
     try:
-        _follow(run, Pages(path), style)
+        _follow(run, source, style)
     except KeyboardInterrupt:
         say()
     now = run_and_record(run.id)[0]
@@ -88,33 +86,80 @@ class Typing:
         yield from (line.decode("utf-8", "replace").strip() for line in whole)
 
 
-def _follow(run: Run, pages: Pages, style: Style) -> None:
+class Source(Protocol):
+    """Where it is seen what a run does."""
+
+    @property
+    def ended(self) -> bool: ...
+
+    def more(self) -> list[str]:
+        """What has come up since the last call, as lines to show; nothing where nothing has."""
+        ...
+
+
+class Near:
+    """The record of a run of this machine."""
+
+    def __init__(self, run: Run, pages: Pages, style: Style) -> None:
+        self._run = run
+        self._pages = pages
+        self._style = style
+        self._end: int | None = None
+        self._looks = 0
+        self.ended = run.status is RunStatus.ENDED
+
+    def more(self) -> list[str]:
+        """The lines of the next events that have any."""
+        while True:
+            page = self._pages.last() if self._end is None else self._pages.after(self._end)
+            self._end = page.end
+            if not page.events:
+                self._recheck()
+                return []
+            self.ended = self.ended or any(event.kind == "exited" for _, event in page.events)
+            texts = [event_text(event, self._style) for _, event in page.events]
+            if any(texts):
+                return [text for text in texts if text]
+
+    def _recheck(self) -> None:
+        """A run whose supervisor was killed writes no last event: the store knows that it has ended."""
+        self._looks += 1
+        if self._looks % RECHECK_EVERY == 0:
+            self.ended = run_and_record(self._run.id)[0].status is RunStatus.ENDED
+
+
+async def _find(session: Session, name: str) -> tuple[Run, Source, str]:
+    """The run, what is to be seen of it from here, and where it is, if it is elsewhere."""
+    from octopoid_tui.cli.afar import Afar
+    from scheduler.runs.pages import Pages
+    from scheduler.steer import find_run
+
+    run = await find_run(session.desk.backend, name)
+    path = session.desk.events_path(run.id)
+    if run.orchestrator_id == session.project.orchestrator_id or path.exists():
+        return run, Near(run, Pages(path), Style()), ""
+    where = (
+        f"\nIt works on {run.orchestrator_id}, and its transcript is there; from here you see its messages,"
+    )
+    return run, Afar(run, Style()), f"{where} its events and its state."
+
+
+def _follow(run: Run, source: Source, style: Style) -> None:
     """Show what is written and send what is typed, until the run has ended or the person leaves."""
-    page, typing, waits = pages.last(), Typing(), 0
-    ended = run.status is RunStatus.ENDED
+    typing = Typing()
     while True:
-        for _, event in page.events:
-            text = event_text(event, style)
-            if text:
-                say_styled(text)
-            ended = ended or event.kind == "exited"
+        news = source.more()
+        for text in news:
+            say_styled(text)
         sys.stdout.flush()
-        page = pages.after(page.end)
-        if ended and not page.events:
+        if source.ended and not news:
             return
-        for line in typing.lines(0 if page.events else WAIT_SECONDS):
+        for line in typing.lines(0 if news else WAIT_SECONDS):
             if line == "/detach":
                 return
             _send(run, line, style)
-        if page.events:
-            continue
-        if not typing.open:
+        if not news and not typing.open:
             return
-        waits += 1
-        if waits % RECHECK_EVERY == 0:
-            # A run whose supervisor was killed writes no last event: the store knows that it has ended.
-            ended = run_and_record(run.id)[0].status is RunStatus.ENDED
-        page = pages.after(page.end)
 
 
 def _send(run: Run, line: str, style: Style) -> None:

@@ -35,6 +35,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("status", "steer", "status", "Show what runs, what waits and what is stuck.", STEER),
     Entry("agents", "agents", "agents", "List the agents and what their kind can do.", STEER),
     Entry("costs", "costs", "costs", "Show what runs have cost.", STEER),
+    Entry("sessions", "sessions", "sessions", "List the sessions of agent programs.", STEER),
     Entry("pause", "steer", "pause", "Start no new work; what runs goes on.", STEER),
     Entry("resume", "steer", "resume", "Start new work again.", STEER),
     Entry("enqueue", "tasks", "enqueue", "Queue a task.", TASKS),

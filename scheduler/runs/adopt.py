@@ -25,20 +25,15 @@ from scheduler.runs.process_tree import Process
 from scheduler.runs.rundir import Exit, RunDir, RunDirState
 
 SWEEP_LIMIT_S = 5.0
-LARGE_MESSAGE_S = 5.0
 SHORT_MESSAGE = select.PIPE_BUF
 LARGEST_PIPE = 1 << 20
-F_SETPIPE_SZ = 1031
+F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
 
 
 class AgentNotReading(CannotControl):
-    """The agent did not take a message in time. `partly` tells that the beginning of it has gone out."""
+    """The agent has ended, or has closed its input."""
 
     slug = "agent-not-reading"
-
-    def __init__(self, problem: str, next_step: str, *, partly: bool) -> None:
-        super().__init__(problem, next_step)
-        self.partly = partly
 
 
 class StillRunning(OctopoidError):
@@ -110,55 +105,42 @@ def end_input(run_dir: RunDir) -> None:
     command(run_dir, "eof")
 
 
-def send(run_dir: RunDir, data: bytes, *, timeout_s: float = 5.0) -> None:
-    """Write one whole message to the agent's stdin; messages of several senders never mix.
+def offer(
+    run_dir: RunDir, data: bytes | memoryview, about_to: Callable[[bool], None], *, goes_on: bool = False
+) -> int:
+    """Write a message to the agent's stdin as far as there is room; returns how many bytes it took.
+
+    Returns at once. A message that a pipe can hold goes out whole or not at all. A larger one is begun when
+    the pipe is empty, and the agent understands nothing else before it has the rest.
+
+    Args:
+        about_to: called right before the first byte, with whether there is room for all of it.
+        goes_on: `data` is the rest of a message that was begun.
 
     Raises:
-        AgentNotReading: if the agent has ended or does not take it in time.
-        CannotControl: if the FIFO is not there.
-    """
-    deadline = time.monotonic() + timeout_s
-    try:
-        fifo = open_fifo(run_dir, "stdin.fifo", 0.0)
-    except CannotControl as error:
-        raise AgentNotReading(error.problem, error.next_step, partly=False) from error
-    try:
-        _wait(lambda: _locked(fifo), deadline, run_dir, partly=False)
-        rest = memoryview(data)
-        while rest:
-            rest = rest[_write_some(fifo, rest, deadline, run_dir, partly=len(rest) < len(data)) :]
-    finally:
-        os.close(fifo)
-
-
-def offer(run_dir: RunDir, data: bytes, about_to: Callable[[], None]) -> bool:
-    """Write one whole message to the agent's stdin if it has room for all of it; returns whether it had.
-
-    Returns at once, but for a message that is larger than any pipe. `about_to` is called right before.
-
-    Raises:
-        AgentNotReading: if the agent has ended, or stopped reading in the middle of a large message.
+        AgentNotReading: if nobody has the agent's stdin open.
         CannotControl: if the FIFO is not what it was made as.
     """
     try:
         fifo = open_fifo(run_dir, "stdin.fifo", 0.0)
     except CannotControl as error:
-        raise AgentNotReading(error.problem, error.next_step, partly=False) from error
+        raise AgentNotReading(error.problem, error.next_step) from error
     try:
-        if not _locked(fifo) or not _has_room(fifo, len(data)):
-            return False
-        about_to()
-        deadline = time.monotonic() + LARGE_MESSAGE_S
-        rest = memoryview(data)
-        while rest:
-            rest = rest[_write_some(fifo, rest, deadline, run_dir, partly=len(rest) < len(data)) :]
+        if not _locked(fifo) or not (goes_on or _has_room(fifo, len(data))):
+            return 0
+        if not goes_on:
+            about_to(len(data) <= _largest_whole(fifo))
+        return os.write(fifo, data)
+    except BlockingIOError:
+        return 0
+    except BrokenPipeError as error:
+        raise AgentNotReading(f"the agent of run {run_dir.id} has closed its input") from error
     finally:
         os.close(fifo)
-    return True
 
 
 def _has_room(fifo: int, size: int) -> bool:
-    """Whether a message fits: a short one always goes out whole or not at all, others want an empty pipe."""
+    """Whether a message may begin: a short one if it fits, others want an empty pipe."""
     waiting = struct.unpack("i", fcntl.ioctl(fifo, termios.FIONREAD, b"\0" * 4))[0]
     if waiting == 0 and size > SHORT_MESSAGE:
         with suppress(OSError):  # more than this user may have; then it goes out in parts
@@ -167,40 +149,20 @@ def _has_room(fifo: int, size: int) -> bool:
     return bool(waiting + size <= SHORT_MESSAGE)
 
 
+def _largest_whole(fifo: int) -> int:
+    """Bytes that an empty pipe takes at once."""
+    try:
+        return max(fcntl.fcntl(fifo, F_GETPIPE_SZ), SHORT_MESSAGE)
+    except OSError:  # only Linux tells
+        return SHORT_MESSAGE
+
+
 def _locked(fifo: int) -> bool:
     try:
         fcntl.flock(fifo, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
-
-
-def _write_some(fifo: int, data: memoryview, deadline: float, run_dir: RunDir, *, partly: bool) -> int:
-    poll = select.poll()
-    poll.register(fifo, select.POLLOUT)
-    while True:
-        try:
-            return os.write(fifo, data)
-        except BlockingIOError:
-            left_ms = int((deadline - time.monotonic()) * 1000)
-            if left_ms <= 0:
-                raise _not_reading(run_dir, partly) from None
-            poll.poll(left_ms)
-        except BrokenPipeError:
-            raise _not_reading(run_dir, partly) from None
-
-
-def _wait(ready: Callable[[], bool], deadline: float, run_dir: RunDir, *, partly: bool) -> None:
-    while not ready():
-        if time.monotonic() >= deadline:
-            raise _not_reading(run_dir, partly)
-        time.sleep(PAUSE_S)
-
-
-def _not_reading(run_dir: RunDir, partly: bool) -> AgentNotReading:
-    problem = f"the agent of run {run_dir.id} does not read its input"
-    next_step = "it has half of a message; stop the run" if partly else "try later or stop the run"
-    return AgentNotReading(problem, next_step, partly=partly)
 
 
 def wait_ended(run_dir: RunDir, timeout_s: float) -> Exit:

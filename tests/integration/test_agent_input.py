@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from scheduler import talk as talk_module
 from scheduler.agents.demo import DemoAdapter
 from scheduler.agents.interface import Conversation, Draft, Heard, Opening, Request, Send
 from scheduler.runs.adopt import AgentNotReading, offer
 from scheduler.runs.rundir import RunDir
-from scheduler.talk import Talk
+from scheduler.talk import CUT_OFF, STUCK, STUCK_AFTER_S, Talk
 
 
 @pytest.fixture
@@ -31,40 +32,50 @@ def reader(run_dir: RunDir) -> Iterator[int]:
     os.close(descriptor)
 
 
-def nothing() -> None:
+def nothing(whole: bool) -> None:
     return
 
 
+def read_all(reader: int) -> bytes:
+    """What waits in the pipe now."""
+    try:
+        return os.read(reader, 4 << 20)
+    except BlockingIOError:
+        return b""
+
+
 def test_nobody_reads(run_dir: RunDir) -> None:
-    with pytest.raises(AgentNotReading) as caught:
+    with pytest.raises(AgentNotReading):
         offer(run_dir, b"x\n", nothing)
-    assert not caught.value.partly
 
 
 def test_what_does_not_fit_is_not_begun(run_dir: RunDir, reader: int) -> None:
     begun: list[str] = []
-    assert offer(run_dir, b"a" * 3000 + b"\n", lambda: begun.append("first"))
-    assert not offer(run_dir, b"b" * 3000 + b"\n", lambda: begun.append("second"))
-    assert not offer(run_dir, b"c" * 200_000 + b"\n", lambda: begun.append("third"))
-    assert begun == ["first"]
+    assert offer(run_dir, b"a" * 3000 + b"\n", lambda whole: begun.append(f"first {whole}")) == 3001
+    assert not offer(run_dir, b"b" * 3000 + b"\n", lambda whole: begun.append("second"))
+    assert not offer(run_dir, b"c" * 200_000 + b"\n", lambda whole: begun.append("third"))
+    assert begun == ["first True"]
     assert os.read(reader, 1 << 20) == b"a" * 3000 + b"\n"
     assert offer(run_dir, b"b" * 3000 + b"\n", nothing)
 
 
-def test_a_message_far_larger_than_a_pipe_arrives_whole(run_dir: RunDir, reader: int) -> None:
-    os.set_blocking(reader, True)
-    data = bytes(range(256)) * (12 << 10)
-    read = bytearray()
+def test_a_message_that_a_pipe_can_be_made_to_hold_goes_out_whole(run_dir: RunDir, reader: int) -> None:
+    said: list[bool] = []
+    assert offer(run_dir, b"a" * 500_000, said.append) == 500_000
+    assert said == [True]
+    assert len(read_all(reader)) == 500_000
 
-    def take() -> None:
-        while len(read) < len(data):
-            read.extend(os.read(reader, 1 << 16))
 
-    taking = threading.Thread(target=take, daemon=True)
-    taking.start()
-    assert offer(run_dir, data, nothing)
-    taking.join(30)
-    assert bytes(read) == data
+def test_a_message_larger_than_any_pipe_is_begun_and_gone_on_with(run_dir: RunDir, reader: int) -> None:
+    data, read, said = bytes(range(256)) * (12 << 10), b"", []
+    taken = offer(run_dir, data, said.append)
+    assert 0 < taken < len(data)
+    assert offer(run_dir, data[taken:], said.append, goes_on=True) == 0, "there is no room"
+    while taken < len(data):
+        read += read_all(reader)
+        taken += offer(run_dir, data[taken:], said.append, goes_on=True)
+    assert read + read_all(reader) == data
+    assert said == [False]
 
 
 class Echo(Conversation):
@@ -180,6 +191,67 @@ def test_what_waits_for_room_is_sent_in_order_later(run_dir: RunDir, reader: int
     assert os.read(reader, 1 << 16) == b"x" * 5000 + b"\n"
     talk.flush()
     assert os.read(reader, 1 << 16) == b"short\n"
+
+
+LONG = "y" * (3 << 20)
+"""Words that no pipe holds."""
+
+
+def test_nothing_follows_a_part_of_a_message_but_its_rest(run_dir: RunDir, reader: int) -> None:
+    record = Recorded(run_dir)
+    talk = record.talk()
+    talk.flush()
+    assert read_all(reader) == b"hello\n"
+    assert not talk.say("m1", LONG, interrupt=False)
+    assert not talk.say("m2", "Stop.", interrupt=True)
+    assert record.sent == ["hello", "part of say m1"]
+    assert talk.stuck is None
+    read = b""
+    while "say m2" not in record.sent:
+        part = read_all(reader)
+        assert part, "it goes on as soon as there is room"
+        read += part
+        talk.flush()
+    assert read + read_all(reader) == f"{LONG}\nstop\nStop.\n".encode()
+    assert record.sent == ["hello", "part of say m1", "say m1", "interrupt m2", "say m2"]
+    assert record.talk().stuck is None
+
+
+def test_nobody_knows_the_rest_of_a_message_that_an_earlier_scheduler_began(
+    run_dir: RunDir, reader: int
+) -> None:
+    record = Recorded(run_dir)
+    first = record.talk()
+    first.flush()
+    read_all(reader)
+    first.say("m1", LONG, interrupt=False)
+    read_all(reader)
+    second = record.talk()
+    assert second.stuck == CUT_OFF
+    assert not second.say("m1", LONG, interrupt=False)
+    assert not second.say("m2", "Go on.", interrupt=True)
+    second.flush()
+    assert read_all(reader) == b""
+    assert record.sent == ["hello", "part of say m1"]
+
+
+def test_an_agent_that_takes_no_more_of_a_message_is_stuck_after_a_while(
+    run_dir: RunDir, reader: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(talk_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    talk = Recorded(run_dir).talk()
+    talk.flush()
+    read_all(reader)
+    talk.say("m1", LONG, interrupt=False)
+    now[0] += STUCK_AFTER_S
+    talk.flush()
+    assert talk.stuck is None
+    now[0] += 1
+    assert talk.stuck == STUCK
+    read_all(reader)
+    talk.flush()
+    assert talk.stuck is None, "it has taken more of it"
 
 
 def test_an_agent_may_ruin_what_its_conversation_was_begun_with(run_dir: RunDir, reader: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from app_pilot import SMALL, WIDE, driving
@@ -13,6 +15,7 @@ from textual.widgets import Input
 from backend.errors import StoreBroken
 from backend.interface import Action
 from backend.model import Pause, Queue
+from octopoid_tui.desktop import Desktop
 from octopoid_tui.screens.control.screen import ControlScreen
 from octopoid_tui.screens.dialogs.confirm import Confirm
 from octopoid_tui.screens.dialogs.help import Help
@@ -370,6 +373,39 @@ async def test_a_new_question_flashes_and_rings_once_within_the_cool_down() -> N
         await d.desk.backend.post(question("m-9", "01kc7m2q9x4b3", "And now?"))
         await d.until(lambda: d.flash == "impl-2 asks: And now?")
         assert rung == [True]
+
+
+def desktop(folder: Path, monkeypatch: pytest.MonkeyPatch, *, status: int = 0) -> Desktop:
+    """A desktop whose program writes what it is to show into the file `shown`, a line each."""
+    program = folder / "notify-send"
+    program.write_text(f'#!/bin/sh\nfor text; do :; done; echo "$text" >> {folder}/shown; exit {status}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.defpath}")
+    return Desktop.find("linux")
+
+
+def shown(folder: Path) -> list[str]:
+    path = folder / "shown"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+async def test_a_new_question_is_shown_on_the_desktop_once_within_the_cool_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with driving(fleet(), desktop=desktop(tmp_path, monkeypatch)) as d:
+        await d.desk.backend.post(question("m-8", "01kc7m2q9x4b3", "Which index?"))
+        await d.until(lambda: shown(tmp_path) == ["impl-2 asks: Which index?"])
+        await d.desk.backend.post(question("m-9", "01kc7m2q9x4b3", "And now?"))
+        await d.until(lambda: d.flash == "impl-2 asks: And now?")
+        assert shown(tmp_path) == ["impl-2 asks: Which index?"]
+
+
+async def test_a_desktop_that_takes_nothing_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with driving(fleet(), desktop=desktop(tmp_path, monkeypatch, status=1)) as d:
+        await d.desk.backend.post(question("m-8", "01kc7m2q9x4b3", "Which index?"))
+        await d.until(lambda: "notify-send ended with 1" in d.flash)
 
 
 async def test_work_that_becomes_provisional_is_announced() -> None:

@@ -160,16 +160,15 @@ notify: {bell: false}
     assert (agent.timeout, agent.idle_timeout, agent.budget_usd, agent.paused) == (5400, 90, 1.0, True)
 
 
-def test_keys_that_nothing_reads_yet_are_warned_of(tmp_path: Path) -> None:
+def test_a_review_that_no_agent_can_make_is_warned_of(tmp_path: Path) -> None:
     """L-40: a setting that does nothing must not look as if it did."""
     loaded = read(
         tmp_path,
-        "review: both\nnotify: {desktop: true}\n",
+        "review: both\n",
         "- {name: one, role: implement, adapter: command, command: [a]}\n",
     )
     assert loaded.warnings == (
         ".octopoid/config.yaml:1: review is both, but no agent here has role review: add one to agents.yaml",
-        ".octopoid/config.yaml:2: notify.desktop has no effect in this version",
     )
     reviewer = "- {name: one, role: review, adapter: command, command: [a]}\n"
     assert read(tmp_path, "review: agent\n", reviewer).warnings == ()
