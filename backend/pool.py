@@ -140,10 +140,10 @@ class Link:
 
 def _look(store: PostgresStore, service: Service, job: Callable[[Service], T]) -> T:
     store.begin_read()
-    try:
-        return job(service)
-    finally:
-        store.rollback()
+    result = job(service)
+    # No rollback where nothing failed: the driver forgets with it every statement it has prepared.
+    store.commit()
+    return result
 
 
 def _may_try_again(error: Exception, lost: bool, tries: int) -> bool:

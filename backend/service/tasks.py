@@ -18,6 +18,8 @@ from backend.service.dependencies import explain_block, weigh
 from backend.store.interface import NewEvent
 from backend.store.rows import dump
 
+CONTENT = tuple(field.name for field in fields(NewTask))
+
 
 class Tasks:
     """Tasks as people describe them."""
@@ -45,13 +47,13 @@ class Tasks:
         queue = Queue.BACKLOG if new.backlog else settle(open_blockers)
         now = self._context.now()
         reason = stuck if queue is Queue.BLOCKED else None
-        store.insert(new, queue, open_blockers, reason, digest, now)
+        task = store.insert(new, queue, open_blockers, reason, digest, now)
         if blockers:
             store.set_dependencies(new.id, blockers)
         data = {"title": new.title, "role": new.role, "priority": new.priority}
         event = NewEvent(str(actor), "task", new.id, Action.CREATE, None, queue, 1, reason, data)
         self._context.store.log.append(event, now)
-        return self.get(new.id)
+        return task
 
     def get(self, task_id: str) -> Task:
         """
@@ -131,7 +133,7 @@ class Tasks:
 
 def created_as(new: NewTask) -> str:
     """A digest of all that a task is created from."""
-    content = {field.name: getattr(new, field.name) for field in fields(new)}
+    content = {name: getattr(new, name) for name in CONTENT}
     content["blocked_by"] = sorted(set(new.blocked_by))
     if new.scope is None:  # what was created before there were scopes is still the same
         del content["scope"]

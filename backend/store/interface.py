@@ -77,7 +77,9 @@ class TaskStore(Protocol):
 
     def insert(
         self, new: NewTask, queue: Queue, open_blockers: int, reason: str | None, created_as: str, now: int
-    ) -> None: ...
+    ) -> Task:
+        """The new task as it is stored; its dependencies are set by `set_dependencies`."""
+        ...
 
     def read(self, task_id: str) -> StoredTask | None: ...
 

@@ -14,10 +14,11 @@ from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict
 
 from backend.errors import OctopoidError, StoreBroken, StoreBusy, StoreFull
+from backend.model import Task
 from backend.store.interface import StoredTask
 from backend.store.postgres_log import PostgresLog
-from backend.store.postgres_session import DISMISSALS, SESSION, PostgresSession, Row, connect
-from backend.store.rows import task_of
+from backend.store.postgres_session import DISMISSALS, SESSION, PostgresSession, Row, connect, storable
+from backend.store.rows import content_values, state_values, task_of
 from backend.store.sql import load, load_like
 from backend.store.sql_keys import SqlKeys
 from backend.store.sql_machines import SqlMachines
@@ -44,19 +45,48 @@ SCHEMES = ("postgresql://", "postgres://")
 
 
 class PostgresTasks(SqlTasks):
-    """Tasks, locked when they are read to be changed."""
+    """Tasks, locked when they are read to be changed.
+
+    A change of a task that this transaction has locked can not miss it, so nobody waits to hear that: it
+    travels with what comes next.
+    """
 
     def __init__(self, session: PostgresSession, statements: Mapping[str, str]) -> None:
         super().__init__(session, statements)
         self._session = session
         self._locking = f"{statements['read_task']} {SESSION['lock_task']}"
         self.changing = False
+        self._locked: dict[str, int] = {}
+
+    def begin(self, changing: bool) -> None:
+        self.changing = changing
+        self._locked.clear()
 
     def read(self, task_id: str) -> StoredTask | None:
         if not self.changing:
             return super().read(task_id)
         row = self._session.execute(self._locking, {"id": task_id}).fetchone()
-        return None if row is None else StoredTask(task_of(row), row["open_blockers"])
+        if row is None:
+            return None
+        stored = StoredTask(task_of(row), row["open_blockers"])
+        self._locked[task_id] = stored.task.version
+        return stored
+
+    def _insert(self, values: dict[str, object]) -> dict[str, object]:
+        return super()._insert(storable(values))
+
+    def save_state(self, task: Task, open_blockers: int) -> bool:
+        return self._save("save_state", state_values(task), task, open_blockers)
+
+    def save_content(self, task: Task, open_blockers: int) -> bool:
+        return self._save("save_content", content_values(task), task, open_blockers)
+
+    def _save(self, name: str, values: dict[str, object], task: Task, open_blockers: int) -> bool:
+        answer = self._session.execute(self._sql[name], values | {"open_blockers": open_blockers})
+        if self._locked.get(task.id) != task.version - 1:
+            return answer.rowcount == 1
+        self._locked[task.id] = task.version
+        return True
 
     def find_cycle(self, task_id: str, blockers: Sequence[str]) -> str | None:
         row = self._session.execute(SESSION["lock_dependencies"]).fetchone()
@@ -88,11 +118,12 @@ class PostgresStore:
 
     def begin(self) -> None:
         self.log.forget()
-        self.tasks.changing = True
+        self.tasks.begin(changing=True)
         self.session.execute(SESSION["begin_write"])
 
     def begin_read(self) -> None:
-        self.tasks.changing = False
+        self.log.forget()
+        self.tasks.begin(changing=False)
         self.session.execute(SESSION["begin_read"])
 
     def commit(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from backend.model import Event
 from backend.store.interface import NewEvent
 from backend.store.postgres_session import SESSION, PostgresSession, clean
-from backend.store.rows import dump_fields, event_of
+from backend.store.rows import dump, dump_fields, event_of
 
 COLUMNS = (
     "at", "actor", "entity", "entity_id", "kind", "from_state", "to_state", "version", "reason", "data",
@@ -30,8 +30,9 @@ class PostgresLog:
         """Write what waits; nobody else can write to the log from now until the transaction ends."""
         if not self._waiting:
             return
-        columns = dict(zip(COLUMNS, map(list, zip(*self._waiting, strict=True)), strict=True))
-        self._session.execute(self._sql["insert_event"], {"count": len(self._waiting), **columns})
+        # One text: the driver takes longer over an array for each column than over all the rest of a claim.
+        entries = dump([dict(zip(COLUMNS, row, strict=True)) for row in self._waiting])
+        self._session.execute(self._sql["insert_event"], {"count": len(self._waiting), "entries": entries})
 
     def forget(self) -> None:
         self._waiting.clear()

@@ -50,7 +50,10 @@ class Row:
 
 
 def row_maker(cursor: psycopg.Cursor[Any]) -> RowMaker[Row]:
-    places = {column.name: place for place, column in enumerate(cursor.description or ())}
+    # Not from `cursor.description`, which makes an object for each column and asks for its type.
+    result = cursor.pgresult
+    names = [] if result is None else [result.fname(place) or b"" for place in range(result.nfields)]
+    places = {name.decode(): place for place, name in enumerate(names)}
     return lambda values: Row(places, values)
 
 

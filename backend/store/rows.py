@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -46,6 +47,25 @@ TASK_TIMES = (
     "claimed_at", "lease_expires_at", "approved_at", "created_at", "updated_at", "submitted_at",
     "completed_at",
 )  # fmt: skip
+UNTOUCHED: dict[str, Any] = {
+    **dict.fromkeys(
+        (
+            "claimed_by", "claimed_at", "orchestrator_id", "run_id", "lease_expires_at", "head_sha",
+            "resume_run_id", "approved_by", "approved_at", "approved_sha", "pr_url", "merged_sha",
+            "submitted_at", "completed_at",
+        )
+    ),
+    **dict.fromkeys(
+        (
+            "fence", "attempt_count", "attempts_forgiven", "rejection_count", "continuation_count",
+            "conflict_count",
+        ),
+        0,
+    ),
+    "version": 1,
+}  # fmt: skip
+"""What the tables give a new task by themselves."""
+TASK_FIELDS = tuple(field.name for field in fields(Task))
 RUN_TIMES = ("started_at", "last_activity_at", "ended_at")
 MESSAGE_TIMES = ("deadline", "created_at", "delivered_at", "answered_at", "withdrawn_at")
 RULE_TIMES = ("created_at", "expires_at", "last_used_at", "revoked_at")
@@ -93,10 +113,23 @@ def task_of(found: Row) -> Task:
     row = _read(found, TASK_TIMES)
     blocked_by = row["blocked_by"]
     row["blocked_by"] = () if blocked_by is None else tuple(blocked_by.split(" "))
+    _open(row)
+    return msgspec.convert(row, Task)
+
+
+def created_task(values: Mapping[str, Any], blocked_by: tuple[str, ...]) -> Task:
+    """The task that was inserted with these values, without reading it again."""
+    at = from_ms(values["now"])
+    row = {**UNTOUCHED, **values, "blocked_by": blocked_by, "created_at": at, "updated_at": at}
+    _open(row)
+    # What can not be stored is for the database to say, so nothing is checked here.
+    return Task(**{name: row[name] for name in TASK_FIELDS})
+
+
+def _open(row: dict[str, Any]) -> None:
     row["needs"] = read_list(row["needs"])
     row["auto_accept"] = bool(row["auto_accept"])
     row["metadata"] = read_fields(row["metadata"])
-    return msgspec.convert(row, Task)
 
 
 def new_task_values(new: NewTask) -> dict[str, object]:

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from backend.model import ClaimRequest, NewTask, Priority, Queue, Task, TaskFilter
 from backend.store.interface import Blocker, StoredTask
-from backend.store.rows import content_values, dump, dump_list, new_task_values, state_values, task_of
+from backend.store.rows import (
+    content_values,
+    created_task,
+    dump,
+    dump_list,
+    new_task_values,
+    state_values,
+    task_of,
+)
 from backend.store.sql import Session
 
 
@@ -20,7 +28,7 @@ class SqlTasks:
 
     def insert(
         self, new: NewTask, queue: Queue, open_blockers: int, reason: str | None, created_as: str, now: int
-    ) -> None:
+    ) -> Task:
         values = new_task_values(new) | {
             "queue": queue,
             "open_blockers": open_blockers,
@@ -28,7 +36,12 @@ class SqlTasks:
             "created_as": created_as,
             "now": now,
         }
+        return created_task(self._insert(values), tuple(sorted(set(new.blocked_by))))
+
+    def _insert(self, values: dict[str, object]) -> dict[str, object]:
+        """Insert a task; returns the values as they are stored."""
         self._execute(self._sql["insert_task"], values)
+        return values
 
     def read(self, task_id: str) -> StoredTask | None:
         row = self._execute(self._sql["read_task"], {"id": task_id}).fetchone()

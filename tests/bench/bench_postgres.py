@@ -16,6 +16,7 @@ from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 
+import msgspec
 import psycopg
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -65,13 +66,10 @@ class Sizes(NamedTuple):
 
 
 def events(now: int, rows: list[tuple[str, str, str, str | None, str, int | None]]) -> dict[str, Any]:
-    entity, entity_id, kind, before, after, version = (list(column) for column in zip(*rows, strict=True))
-    count = len(rows)
-    return {
-        "count": count, "at": [now] * count, "actor": ["a"] * count, "entity": entity, "entity_id": entity_id,
-        "kind": kind, "from_state": before, "to_state": after, "version": version, "reason": [None] * count,
-        "data": [DATA] * count,
-    }  # fmt: skip
+    columns = ("entity", "entity_id", "kind", "from_state", "to_state", "version")
+    same = {"at": now, "actor": "a", "reason": None, "data": DATA}
+    entries = [same | dict(zip(columns, row, strict=True)) for row in rows]
+    return {"count": len(rows), "entries": msgspec.json.encode(entries).decode()}
 
 
 def pair(connection: psycopg.Connection[Row], run_id: str) -> float:

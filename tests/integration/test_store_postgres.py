@@ -13,11 +13,13 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import postgres
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from backend.clock import ManualClock, from_ms
 from backend.errors import DependencyCycle, StoreBroken, StoreBusy
@@ -37,13 +39,14 @@ from backend.model import (
     TaskPatch,
 )
 from backend.open import open_database
+from backend.pool import Link
 from backend.service import Service
 from backend.store.interface import NewEvent
 from backend.store.migrate import Migration, available
 from backend.store.postgres import KEY_STATEMENTS, STATEMENTS, DatabaseClock, PostgresStore, name_of
 from backend.store.postgres_audit import INVARIANTS, audit
 from backend.store.postgres_migrate import FOLDER, migrate
-from backend.store.postgres_session import SESSION, connect
+from backend.store.postgres_session import SESSION, PostgresSession, Row, connect
 from backend.store.sql import load, load_like
 from backend.store.sql_tasks import listing
 
@@ -154,7 +157,87 @@ def test_a_claim_takes_the_head_of_the_index(crowded: psycopg.Connection[Any]) -
 def test_a_claim_of_roles_walks_the_index_of_roles(crowded: psycopg.Connection[Any]) -> None:
     found = plan(crowded, STATEMENTS["claim_next_of_roles"], CLAIMING | {"roles": '["rare"]'})
     assert "using tasks_ready_by_role on tasks" in found
+    assert "Index Scan using tasks_pkey on tasks" in found
     assert "Seq Scan on tasks" not in found
+    assert "tasks_by_queue" not in found, "a rare role must not walk past everything better"
+
+
+def test_a_claim_is_planned_once(store: PostgresStore, service: Service) -> None:
+    for number in range(8):
+        store.begin()
+        service.tasks.create(new(f"t{number}"), ANA)
+        service.leases.claim(asking(f"r{number}"))
+        store.commit()
+    plans = store.session.execute(
+        "SELECT sum(generic_plans) AS once, sum(custom_plans) AS again FROM pg_prepared_statements"
+        " WHERE statement LIKE '%lease_expires_at = $%'"
+    ).fetchone()
+    assert plans is not None
+    assert plans["once"] >= 8
+    assert plans["again"] == 0
+
+
+def test_a_read_leaves_what_is_prepared(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[psycopg.Connection[Row]] = []
+
+    def opened(of: str) -> psycopg.Connection[Row]:
+        made.append(connect(of))
+        return made[-1]
+
+    monkeypatch.setattr("backend.pool.open_connection", opened)
+    link = Link(url, ManualClock(), Limits())
+    try:
+        link.run(lambda service: service.tasks.create(new("t"), ANA), True, monotonic() + 30)
+        for _ in range(3):
+            link.run(lambda service: service.tasks.count_queues(), False, monotonic() + 30)
+        (connection,) = made
+        rows = connection.execute(
+            "SELECT generic_plans FROM pg_prepared_statements WHERE statement = %s",
+            (STATEMENTS["count_queues"],),
+        ).fetchall()
+        assert [row[0] for row in rows] == [3]
+        assert connection.info.transaction_status is TransactionStatus.IDLE
+    finally:
+        link.close()
+
+
+def test_a_change_waits_for_the_database_only_where_it_must(
+    store: PostgresStore, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody reads the answer of travels with what comes next, and still counts."""
+    store.begin()
+    service.tasks.create(new("t"), ANA)
+    claim = service.leases.claim(asking("r"))
+    store.commit()
+    assert claim is not None
+    trips: list[int] = []
+    send = PostgresSession.flush
+
+    def flush(session: PostgresSession) -> None:
+        trips.append(1)
+        send(session)
+
+    monkeypatch.setattr(PostgresSession, "flush", flush)
+    store.begin()
+    wish = Transition("t", Action.SUBMIT, SYSTEM, fence=claim.task.fence, head_sha="b" * 40)
+    done = service.transitions.transition(wish)
+    store.commit()
+    assert len(trips) == 2, "one to read and lock the task, one for all the rest"
+    store.begin()
+    assert service.tasks.get("t") == done
+    store.rollback()
+
+
+def test_a_task_that_was_not_locked_is_saved_only_in_its_version(
+    store: PostgresStore, service: Service
+) -> None:
+    store.begin()
+    task = service.tasks.create(new("t"), ANA)
+    store.commit()
+    store.begin()
+    assert not store.tasks.save_state(replace(task, version=task.version + 2), 0)
+    assert store.tasks.save_state(replace(task, version=task.version + 1), 0)
+    store.rollback()
 
 
 @pytest.mark.parametrize(

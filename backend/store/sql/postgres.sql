@@ -131,21 +131,22 @@ RETURNING tasks.*, (
 
 -- name: claim_next_of_roles
 -- The same for some roles: the first of each role through tasks_ready_by_role, then the best of these. More than
--- one of each, since others may be claiming the first ones; they are locked only once chosen.
+-- one of each, since others may be claiming the first ones; they are locked only once chosen. Their places are an
+-- array, which is read through the primary key: joined, a rare role would cost a walk past everything better.
 WITH head AS (
-    SELECT tasks.seq
-    FROM tasks JOIN (
-        SELECT ready.seq
-        FROM jsonb_array_elements_text(%(roles)s::jsonb) AS wanted (role) CROSS JOIN LATERAL (
-            SELECT seq FROM tasks
-            WHERE queue = 'incoming' AND role = wanted.role
-                AND attempt_count - attempts_forgiven < %(attempts)s
-                AND (%(scope)s::text IS NULL OR scope = %(scope)s)
-            ORDER BY priority, (rejection_count = 0), seq LIMIT 32) AS ready) AS first USING (seq)
-    WHERE queue = 'incoming'
+    SELECT seq FROM tasks
+    WHERE seq = ANY(ARRAY(
+            SELECT ready.seq
+            FROM jsonb_array_elements_text(%(roles)s::jsonb) AS wanted (role) CROSS JOIN LATERAL (
+                SELECT seq FROM tasks
+                WHERE queue = 'incoming' AND role = wanted.role
+                    AND attempt_count - attempts_forgiven < %(attempts)s
+                    AND (%(scope)s::text IS NULL OR scope = %(scope)s)
+                ORDER BY priority, (rejection_count = 0), seq LIMIT 32) AS ready))
+        AND queue = 'incoming'
         AND EXISTS (SELECT 1 FROM orchestrators WHERE id = %(orchestrator_id)s)
         AND NOT EXISTS (SELECT 1 FROM runs WHERE id = %(run_id)s)
-    ORDER BY priority, (rejection_count = 0), tasks.seq LIMIT 1 FOR NO KEY UPDATE OF tasks SKIP LOCKED)
+    ORDER BY priority, (rejection_count = 0), seq LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE tasks SET
     queue = 'claimed', claimed_by = %(agent_name)s, claimed_at = %(now)s,
     orchestrator_id = %(orchestrator_id)s, run_id = %(run_id)s, fence = fence + 1,
@@ -455,10 +456,9 @@ INSERT INTO events (seq, at, actor, entity, entity_id, kind, from_state, to_stat
 SELECT last_seq - %(count)s + place, entry.at, entry.actor, entry.entity, entry.entity_id, entry.kind,
     entry.from_state,
     entry.to_state, entry.version, entry.reason, entry.data
-FROM head, unnest(
-    %(at)s::bigint[], %(actor)s::text[], %(entity)s::text[], %(entity_id)s::text[], %(kind)s::text[],
-    %(from_state)s::text[], %(to_state)s::text[], %(version)s::bigint[], %(reason)s::text[], %(data)s::text[])
-    WITH ORDINALITY
+FROM head, ROWS FROM (json_to_recordset(%(entries)s::json) AS (
+    at bigint, actor text, entity text, entity_id text, kind text, from_state text, to_state text,
+    version bigint, reason text, data text)) WITH ORDINALITY
     AS entry (at, actor, entity, entity_id, kind, from_state, to_state, version, reason, data, place)
 
 -- name: list_events

@@ -38,9 +38,11 @@ SELECT pg_advisory_xact_lock(hashtext('octopoid migrations'))
 SELECT set_config('statement_timeout', '10min', true), set_config('lock_timeout', '2min', true)
 
 -- name: settings
--- No session waits, works or idles in a transaction for ever, and what is committed is on the disk.
+-- No session waits, works or idles in a transaction for ever, and what is committed is on the disk. A statement is
+-- planned once: all are short, go through an index whatever their values, and cost more to plan than to run.
 SELECT set_config('statement_timeout', '5s', false), set_config('lock_timeout', '2s', false),
     set_config('idle_in_transaction_session_timeout', '10s', false),
+    set_config('plan_cache_mode', 'force_generic_plan', false), set_config('jit', 'off', false),
     set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
         ELSE current_setting('synchronous_commit') END, false)
 
