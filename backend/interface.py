@@ -41,7 +41,7 @@ from backend.model import (
 )
 from backend.planning import Draft, DraftPatch, NewDraft, NewProject, Project, ProjectPatch
 from backend.sessions import NewSession, Session
-from backend.sync import Choice, Conflict, SyncState
+from backend.sync import Choice, Conflict, SyncState, Waiting
 from backend.why import Reason
 
 
@@ -410,6 +410,10 @@ class Backend(Protocol):
     # The server, when it is another machine's
     async def sync_state(self) -> SyncState:
         """How this machine stands with its server."""
+        ...
+
+    async def list_pending(self, limit: int | None = None) -> list[Waiting]:
+        """Changes that the server does not have yet, in the order they were made; the first so many."""
         ...
 
     async def list_conflicts(self) -> list[Conflict]:

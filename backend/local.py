@@ -12,8 +12,8 @@ from typing import IO, TypeVar
 
 from backend.clock import Clock, SystemClock
 from backend.errors import NotFound, StoreBroken, StoreBusy
-from backend.inline import Inline
-from backend.interface import Backend, Transition
+from backend.inline import Inline, run_at_once
+from backend.interface import Transition
 from backend.keys import ApiKey, CreatedKey, NewKey
 from backend.lifecycle import Limits
 from backend.model import (
@@ -45,14 +45,14 @@ from backend.model import (
     Usage,
     UsageBy,
 )
-from backend.once import Answer, Asked, Declined
+from backend.once import Act, Answer, Asked, Declined
 from backend.pages import MessageFilter, Page, RunFilter, SessionFilter, Span, TaskPage
 from backend.planning import Draft, DraftPatch, NewDraft, NewProject, Project, ProjectPatch
 from backend.service import Service
 from backend.sessions import NewSession, Session
 from backend.store.migrate import migrate, quick_check
 from backend.store.sqlite import SqliteStore, connect, damaged, explain
-from backend.sync import LOCAL, Choice, Conflict, SyncState
+from backend.sync import LOCAL, Choice, Conflict, SyncState, Waiting
 from backend.transfer.document import read_document
 from backend.why import Reason
 from backend.workers import Embedded, Engine
@@ -361,11 +361,11 @@ class LocalBackend:
         return key
 
     # Changes that are made once
-    async def once(self, asked: Asked, act: Callable[[Backend], Answer]) -> tuple[Answer, bool]:
+    async def once(self, asked: Asked, act: Act) -> tuple[Answer, bool]:
         """What `Once` says: the answer, and whether it is one of before."""
 
         def job(service: Service) -> tuple[Answer, bool]:
-            return service.operations.once(asked, lambda: act(LocalBackend(Inline(service))))
+            return service.operations.once(asked, lambda: run_at_once(act(LocalBackend(Inline(service)))))
 
         try:
             return await self._write(job)
@@ -373,7 +373,7 @@ class LocalBackend:
             answer = declined.answer
             if answer.status >= 500:
                 return answer, False
-            return await self._write(lambda service: service.operations.decline(asked, answer))
+            return await self._write(lambda service: service.operations.keep(asked, answer))
 
     # The whole
     async def export_state(self, out: IO[bytes]) -> None:
@@ -416,6 +416,9 @@ class LocalBackend:
     # The server: there is none but this
     async def sync_state(self) -> SyncState:
         return LOCAL
+
+    async def list_pending(self, limit: int | None = None) -> list[Waiting]:
+        return []
 
     async def list_conflicts(self) -> list[Conflict]:
         return []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from backend.errors import BadInput
 from backend.interface import Backend
@@ -51,16 +51,20 @@ class Declined(Exception):
         self.answer = answer
 
 
+Act = Callable[[Backend], Coroutine[Any, Any, Answer]]
+"""Makes a change through the backend it is given, and its answer. It waits for nothing else."""
+
+
 @runtime_checkable
 class Once(Protocol):
     """A backend that keeps an answer with the change it belongs to, in one transaction."""
 
-    async def once(self, asked: Asked, act: Callable[[Backend], Answer]) -> tuple[Answer, bool]:
+    async def once(self, asked: Asked, act: Act) -> tuple[Answer, bool]:
         """Do what is asked, unless that has been done; the answer, and whether it is one of before.
 
         Args:
             act: makes the change and its answer. It may be called more than once, and in another thread; what
-                it does through the backend it is given is kept together with its answer, or not at all.
+                it does to a store of this machine is kept together with its answer, or not at all.
 
         Raises:
             KeyReused: the key was used for something else.

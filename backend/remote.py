@@ -46,7 +46,7 @@ from backend.planning import Draft, DraftPatch, NewDraft, NewProject, Project, P
 from backend.rest.connection import Connection
 from backend.rest.stream import PATIENCE_S, follow
 from backend.sessions import NewSession, Session
-from backend.sync import Choice, Conflict, SyncState
+from backend.sync import Choice, Conflict, SyncState, Waiting
 from backend.why import Reason
 from backend.wire import changes_json, claim_from_json, decode, from_json, to_json, transition_json
 
@@ -82,7 +82,7 @@ class RemoteBackend:
         self._patience_s = patience_s
 
     async def keyed(self, key: str) -> RemoteBackend:
-        """This backend, whose changes go under one idempotency key: for one change."""
+        """This backend; its first change goes under an idempotency key, the next under one made of it."""
         same = copy.copy(self)
         same._connection = await self._connection.keyed(key)
         return same
@@ -403,6 +403,10 @@ class RemoteBackend:
 
     async def sync_state(self) -> SyncState:
         return await self._get(SyncState, "v1/sync")
+
+    async def list_pending(self, limit: int | None = None) -> list[Waiting]:
+        params = {} if limit is None else {"limit": limit}
+        return await self._rows(Waiting, "changes", "v1/sync/pending", params)
 
     async def list_conflicts(self) -> list[Conflict]:
         return await self._rows(Conflict, "conflicts", "v1/sync/conflicts")

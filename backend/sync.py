@@ -37,6 +37,28 @@ class SyncState:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """A change made here that the server does not have yet."""
+
+    id: str
+    task_id: str | None
+    operation: str
+    """What was asked for: create, edit, submit, answer …"""
+    summary: str
+    """The change in one line."""
+    by: str
+    """Who made it, as `human:ana`."""
+    at: datetime
+    """When the change was made here."""
+    tries: int
+    """How often it was sent without an answer that settles it."""
+    why: str
+    """What it waits for."""
+    mine: Json
+    """The change as it was made here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
     """A change made here that the server did not take, with both versions."""
 

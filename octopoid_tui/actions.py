@@ -174,7 +174,7 @@ def has_server(context: Context) -> str | None:
 
 
 def has_conflict(context: Context) -> str | None:
-    return None if context.conflict else "nothing is in conflict"
+    return None if context.conflict else "no change in conflict is under the cursor"
 
 
 _CONTROL = frozenset({Where.CONTROL})

@@ -84,6 +84,13 @@ def waiting_changes(number: int) -> str:
     return "1 change waits to be sent" if number == 1 else f"{number} changes wait to be sent"
 
 
+def times_sent(tries: int) -> str:
+    """How often a change was sent without an answer that settled it: "not sent yet"."""
+    if tries == 0:
+        return "not sent yet"
+    return "sent once, not answered" if tries == 1 else f"sent {tries} times, not answered"
+
+
 def short_id(identifier: str, width: int = 8) -> str:
     """The last `width` characters, the part that tells sortable ids apart."""
     return identifier if len(identifier) <= width else identifier[-width:]

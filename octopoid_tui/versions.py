@@ -48,6 +48,11 @@ def their_fields(conflict: Conflict) -> tuple[Field, ...]:
     return tuple(_field(name, theirs[name], name in mine and theirs[name] != mine[name]) for name in names)
 
 
+def fields_of(change: Json) -> tuple[Field, ...]:
+    """A change that waits, beside which there is no other version."""
+    return tuple(_field(name, value, False) for name, value in wanted(change).items())
+
+
 def wanted(change: Json) -> Json:
     """What a change was to make, without its wrapping: a patch, a wish, a run's end."""
     found: Json = {}

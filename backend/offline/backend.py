@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Self, TypeVar, cast
 
 from backend.clock import Clock, SystemClock
-from backend.errors import NotFound, Offline, Refused, StoreBusy
-from backend.ids import new_id
+from backend.errors import NotFound, Offline, Refused
 from backend.interface import Backend, Transition
 from backend.lifecycle import Limits
 from backend.model import (
@@ -39,15 +37,14 @@ from backend.model import (
     Task,
     TaskPatch,
 )
+from backend.offline.asking import Asking
 from backend.offline.cache import Cache, CacheService
-from backend.offline.operations import Create, Edit, Move, OnMessage, OnRun, Operation, Post, Prove
-from backend.offline.queue import take
-from backend.offline.reading import Reading
+from backend.offline.operations import Create, Edit, Move, OnMessage, OnRun, Post, Prove
+from backend.offline.outbox import State
 from backend.offline.settle import settle
 from backend.offline.sync import Synchronizer
 from backend.planning import Draft, DraftPatch, NewDraft, NewProject, Project, ProjectPatch
 from backend.remote import RemoteBackend
-from backend.rest.connection import Away
 from backend.sessions import NewSession, Session
 from backend.sync import Choice
 
@@ -58,11 +55,12 @@ LAST_S = 5.0
 """How long a synchronisation that has begun is waited for when the backend is closed."""
 
 
-class OfflineBackend(Reading):
+class OfflineBackend(Asking):
     """A `Backend` over a server, with `cache.db` beside it. One process has one; one event loop uses it."""
 
     def __init__(self, remote: RemoteBackend, cache: Cache, synchronizer: Synchronizer) -> None:
         super().__init__(remote, cache, synchronizer)
+        self._file = cache
         self._running: asyncio.Task[None] | None = None
 
     @classmethod
@@ -110,7 +108,7 @@ class OfflineBackend(Reading):
             try:
                 await self._remote.close()
             finally:
-                await self._cache.close()
+                await self._file.close()
 
     async def _finish_first(self) -> None:
         """A command that is over at once should leave a cache that can be used without the server."""
@@ -120,62 +118,6 @@ class OfflineBackend(Reading):
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_S):
                 await self._sync.sync_now()
-
-    # How
-
-    async def _change(self, operation: Operation) -> Any:
-        """Ask the server for a change, or keep it for the server."""
-        entry_id = new_id()
-        sent = False
-        while True:
-            if self._sync.online:
-                try:
-                    result = await operation.do(await self._remote.keyed(entry_id))
-                except StoreBusy as away:
-                    sent = sent or (isinstance(away, Away) and away.sent)
-                    await self._leave(away)
-                else:
-                    await self._keep(result)
-                    return result
-            done = await self._cache.write(partial(self._take, operation, entry_id, sent))
-            if done is not None:
-                return done[0]
-
-    def _take(
-        self, operation: Operation, entry_id: str, sent: bool, service: CacheService
-    ) -> tuple[object] | None:
-        """None when the server is back: then it is asked."""
-        return None if self._sync.online else (take(service, operation, entry_id, sent=sent),)
-
-    async def _ask(self, what: str, ask: Callable[[RemoteBackend], Awaitable[T]]) -> T:
-        """Ask the server for what cannot wait.
-
-        Raises:
-            Offline: it is away.
-        """
-        if not self._sync.online:
-            raise await self._offline(what)
-        try:
-            result = await ask(self._remote)
-        except StoreBusy as away:
-            await self._leave(away)
-            raise await self._offline(what) from away
-        await self._keep(result)
-        return result
-
-    async def _keep(self, result: object) -> None:
-        """An answer is the newest there is of what it is about."""
-        records = [result.task, result.run] if isinstance(result, Claim) else [result]
-        kept = [record for record in records if isinstance(record, Task | Run | Message)]
-        if kept and self._sync.online:
-            await self._cache.write(lambda service: service.mirror.put_newer(kept))
-
-    async def _offline(self, what: str) -> Offline:
-        state = await self._sync.state()
-        because = f" ({state.trouble})" if state.trouble else ""
-        return Offline(
-            f"{what} needs the server, and {state.server} is away{because}", "try again when it is back"
-        )
 
     # Tasks
 
@@ -399,7 +341,7 @@ class OfflineBackend(Reading):
 
     async def settle_conflict(self, conflict_id: str, choice: Choice, *, actor: Actor) -> None:
         entry = await self._cache.read(lambda service: service.outbox.find(conflict_id))
-        if entry is None or entry.problem is None:
+        if entry is None or entry.state is State.PENDING:
             raise NotFound(f"there is no conflict {conflict_id[:80]!r}", "octopoid conflicts shows every one")
         if choice is Choice.MINE:
             run = None

@@ -49,6 +49,8 @@ class Standing:
     orchestrator_id: str | None = None
     """The machine that this is, as it registered."""
     lease_seconds: int = 300
+    identity: str = ""
+    """What tells this cache from those of other machines; empty until it is needed."""
     offline_since: int | None = None
     """Milliseconds since the epoch; None while the server is there."""
 
@@ -111,6 +113,20 @@ class Cache:
 
     async def close(self) -> None:
         await self.records.close()
+
+
+class CacheInside:
+    """The cache inside of one change: jobs run at once, as part of that change's transaction."""
+
+    def __init__(self, service: CacheService) -> None:
+        self._service = service
+        self.records = service.here
+
+    async def read(self, job: Callable[[CacheService], T]) -> T:
+        return job(self._service)
+
+    async def write(self, job: Callable[[CacheService], T]) -> T:
+        return job(self._service)
 
 
 def _open(path: Path, clock: Clock, limits: Limits) -> Embedded:

@@ -8,6 +8,7 @@ from typing import Any
 from backend.errors import StoreBroken
 from backend.interface import Action, Backend, Transition
 from backend.model import (
+    SYSTEM,
     Actor,
     Evidence,
     Json,
@@ -56,6 +57,11 @@ class Operation:
         """The task or message that it brings into being."""
         return None
 
+    @property
+    def by(self) -> Actor:
+        """Who asks for it."""
+        return SYSTEM
+
     async def task_id(self, backend: Backend) -> str:
         raise NotImplementedError
 
@@ -71,6 +77,10 @@ class Operation:
 class Create(Operation):
     new: NewTask
     actor: Actor
+
+    @property
+    def by(self) -> Actor:
+        return self.actor
 
     @property
     def uses(self) -> tuple[str, ...]:
@@ -105,6 +115,10 @@ class Edit(Operation):
     version: int | None = None
 
     @property
+    def by(self) -> Actor:
+        return self.actor
+
+    @property
     def base(self) -> int | None:
         return self.version
 
@@ -127,6 +141,10 @@ class Move(Operation):
     """Any transition of `BY_HOLDER` and `BY_PERSON`."""
 
     wish: Transition
+
+    @property
+    def by(self) -> Actor:
+        return self.wish.actor
 
     @property
     def base(self) -> int | None:
@@ -173,6 +191,10 @@ class Post(Operation):
     new: NewMessage
 
     @property
+    def by(self) -> Actor:
+        return self.new.sender
+
+    @property
     def uses(self) -> tuple[str, ...]:
         parent = self.new.parent_message_id
         task = f"task:{self.new.conversation_id}"
@@ -200,6 +222,10 @@ class OnMessage(Operation):
     answer: str | None = None
     withdrawn: str | None = None
     actor: Actor | None = None
+
+    @property
+    def by(self) -> Actor:
+        return self.actor or SYSTEM
 
     @property
     def uses(self) -> tuple[str, ...]:

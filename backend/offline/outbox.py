@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -11,8 +10,9 @@ from typing import Any
 
 from backend.clock import from_ms, to_ms
 from backend.model import Json
+from backend.offline.lanes import Place
 from backend.offline.operations import Operation, named, read, write
-from backend.sync import Conflict
+from backend.sync import Conflict, Waiting
 from backend.wire import decode, encode
 
 SCHEMA = """
@@ -35,6 +35,8 @@ CREATE TABLE IF NOT EXISTS outbox (
     theirs TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS outbox_by_state ON outbox (state, seq);
+CREATE INDEX IF NOT EXISTS outbox_by_task ON outbox (task_id, seq);
+CREATE INDEX IF NOT EXISTS outbox_by_made ON outbox (made);
 """
 
 
@@ -67,11 +69,26 @@ class Entry:
     summary: str
     state: State = State.PENDING
     problem: str | None = None
+    """Why the server did not take it; of one that still waits, how the server last failed at it."""
     theirs: Json | None = None
 
     def on(self, version: int) -> Entry:
         """The same change, decided on another version: another request."""
         return replace(self, operation=self.operation.on(version), key=f"{self.id}-v{version}")
+
+    def as_waiting(self, why: str) -> Waiting:
+        kind, data = write(self.operation)
+        return Waiting(
+            id=self.id,
+            task_id=self.task_id,
+            operation=named(self.operation),
+            summary=self.summary,
+            by=str(self.operation.by),
+            at=self.at,
+            tries=self.tries,
+            why=why,
+            mine={"kind": kind, **data},
+        )
 
     def as_conflict(self) -> Conflict:
         kind, data = write(self.operation)
@@ -108,29 +125,43 @@ class Outbox:
     def remove(self, entry_id: str) -> None:
         self._execute("DELETE FROM outbox WHERE id = ?", (entry_id,))
 
-    def pending(self) -> list[Entry]:
-        """What waits, in the order it was made."""
-        return [
-            _entry(row) for row in self._execute("SELECT * FROM outbox WHERE state = 'pending' ORDER BY seq")
-        ]
+    def pending(self, limit: int | None = None) -> list[Entry]:
+        """What waits, in the order it was made; the first so many."""
+        return self._find("state = 'pending'", limit=limit)
 
-    def first_pending(self, passing_over: Iterable[str]) -> Entry | None:
-        """The first change that waits, but for those of some tasks and what builds on these."""
-        over, held = set(passing_over), set[str]()
-        for entry in self.pending():
-            if entry.task_id not in over and held.isdisjoint(entry.needs):
-                return entry
-            held.add(entry.id)
-        return None
+    def places(self) -> list[Place]:
+        """The order of what waits."""
+        rows = self._execute("SELECT id, task_id, kind FROM outbox WHERE state = 'pending' ORDER BY seq")
+        return [Place(row[0], row[1], row[2] == "create") for row in rows]
+
+    def links(self) -> set[tuple[str, str]]:
+        """The tasks with waiting changes of which one waits for another, or did before one of these."""
+        rows = self._execute(
+            "WITH waiting AS (SELECT DISTINCT task_id FROM outbox WHERE state = 'pending')"
+            " SELECT task_id, blocker_id FROM task_dependencies"
+            " WHERE task_id IN waiting AND blocker_id IN waiting"
+            " UNION SELECT task_id, named.value FROM outbox, json_each(json_array("
+            "json_extract(data, '$.new.blocked_by'), json_extract(data, '$.patch.blocked_by'),"
+            " json_extract(before, '$.blocked_by'))) AS lists, json_each(lists.value) AS named"
+            " WHERE state = 'pending' AND kind IN ('create', 'edit') AND lists.value IS NOT NULL"
+        )
+        return {(row[0], row[1]) for row in rows}
+
+    def pending_of(self, task_id: str) -> list[Entry]:
+        """What waits of one task, in the order it was made."""
+        return self._find("state = 'pending' AND task_id = :task_id", {"task_id": task_id})
 
     def unsettled(self) -> list[Entry]:
         """What the server did not take, the oldest first."""
-        return [
-            _entry(row) for row in self._execute("SELECT * FROM outbox WHERE state <> 'pending' ORDER BY seq")
-        ]
+        return self._find("state <> 'pending'")
 
-    def _find(self, condition: str) -> list[Entry]:
-        rows = self._execute(f"SELECT * FROM outbox WHERE {condition} ORDER BY seq").fetchall()
+    def _find(
+        self, condition: str, values: dict[str, Any] | None = None, limit: int | None = None
+    ) -> list[Entry]:
+        rows = self._execute(
+            f"SELECT * FROM outbox WHERE {condition} ORDER BY seq LIMIT :limit",
+            {"limit": -1 if limit is None else limit, **(values or {})},
+        )
         return [_entry(row) for row in rows]
 
     def find(self, entry_id: str) -> Entry | None:
@@ -144,18 +175,34 @@ class Outbox:
         ).fetchone()
         return row[0], row[1]
 
+    def first_summary(self, needs: tuple[str, ...]) -> str | None:
+        """The first of some changes that still waits, in one line."""
+        if not needs:
+            return None
+        row = self._execute(
+            "SELECT summary FROM outbox WHERE state = 'pending' AND id IN (SELECT value FROM json_each(?))"
+            " ORDER BY seq LIMIT 1",
+            (encode(needs).decode(),),
+        ).fetchone()
+        return None if row is None else str(row[0])
+
     def needs_of(self, operation: Operation, task_id: str) -> tuple[str, ...]:
         """The waiting changes that one more would build on."""
-        uses = {*operation.uses, f"task:{task_id}"}
-        return tuple(
-            entry.id
-            for entry in self.pending()
-            if entry.operation.makes in uses or is_base(entry, operation, task_id)
+        rows = self._execute(
+            "SELECT id FROM outbox WHERE state = 'pending' AND"
+            " (made IN (SELECT value FROM json_each(:uses)) OR (task_id = :task_id AND after = :base))"
+            " ORDER BY seq",
+            {
+                "uses": encode([*operation.uses, f"task:{task_id}"]).decode(),
+                "task_id": task_id,
+                "base": operation.base,
+            },
         )
+        return tuple(row[0] for row in rows)
 
     def rechain(self, entry: Entry, version: int) -> None:
         """The version after an entry is another than it was here: what was decided on it goes along."""
-        for later in self.pending():
+        for later in self.pending_of(entry.task_id):
             if entry.id in later.needs and is_base(entry, later.operation, later.task_id):
                 self.save(later.on(version))
 

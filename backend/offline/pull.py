@@ -51,11 +51,13 @@ class Wanted:
         else:
             self.tasks.setdefault(task_id, set()).add(part)
 
-    def add_whole(self, event: Event) -> None:
-        """All of the task that a change made here was about."""
+    def add_made(self, event: Event) -> None:
+        """All that a change made here can have touched, which the server may not have taken."""
+        self.add(event)
         task_id = event.entity_id if event.entity == "task" else event.data.get("task_id")
         if isinstance(task_id, str):
-            self.tasks[task_id] = set(PARTS.values())
+            moved = event.entity == "task" and event.kind not in ("create", "edit")
+            self.tasks.setdefault(task_id, set()).update({Task, Run} if moved else {Task})
         self.rest = True
 
 

@@ -8,9 +8,21 @@ from backend.clean import clean_line
 from backend.clock import from_ms
 from backend.errors import NotFound, OctopoidError, Refused
 from backend.inline import run_at_once
+from backend.interface import Action
 from backend.model import Json, RunPatch, Task
 from backend.offline.cache import CacheService
-from backend.offline.operations import Create, Edit, Move, OnMessage, OnRun, Operation, Post, named, touched
+from backend.offline.operations import (
+    Create,
+    Edit,
+    Move,
+    OnMessage,
+    OnRun,
+    Operation,
+    Post,
+    Prove,
+    named,
+    touched,
+)
 from backend.offline.outbox import Entry, is_base
 from backend.wire import to_json
 
@@ -77,7 +89,7 @@ def make_again(service: CacheService) -> None:
 
 def _fold(service: CacheService, operation: Operation, task_id: str, after: int | None) -> bool:
     """Let a change be part of one that has never been sent, where it can."""
-    pending = [entry for entry in service.outbox.pending() if entry.task_id == task_id]
+    pending = service.outbox.pending_of(task_id)
     if isinstance(operation, Edit):
         create = next((entry for entry in pending if isinstance(entry.operation, Create)), None)
         if create is None or create.tries:
@@ -126,13 +138,18 @@ def _summary(service: CacheService, operation: Operation, task_id: str) -> str:
         case Edit():
             text += f": {', '.join(touched(operation))}"
         case Post():
-            text += f": {operation.new.body}"
+            text = f"message on {task_id}: {operation.new.body}"
         case OnMessage() if operation.answer is not None:
-            text += f": {operation.answer}"
+            text = f"answer to {operation.id} of {task_id}: {operation.answer}"
+        case OnMessage() | OnRun():
+            text = f"{named(operation)} {operation.id} of {task_id}"
+        case Prove():
+            text = f"evidence of {operation.evidence.check} for {task_id}"
         case Move():
             work = _work(service, operation)
             reason = operation.wish.reason
-            text += f" ({work})" if work else f": {reason}" if reason else ""
+            verb = "accept" if operation.wish.action is Action.APPROVE else named(operation)
+            text = f"{verb} {task_id}" + (f" ({work})" if work else f": {reason}" if reason else "")
         case _:
             pass
     return clean_line(text, SUMMARY_LIMIT)

@@ -27,13 +27,14 @@ from backend.model import (
     Usage,
     UsageBy,
 )
-from backend.offline.cache import Cache
+from backend.offline.cache import Cache, CacheInside, CacheService
+from backend.offline.outbox import Entry
 from backend.offline.sync import Synchronizer
 from backend.planning import Draft, Project
 from backend.remote import RemoteBackend
 from backend.rest.connection import Throttled
 from backend.sessions import Session
-from backend.sync import Conflict, SyncState
+from backend.sync import Conflict, SyncMode, SyncState, Waiting
 from backend.why import Reason
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class Reading:
 
     def __init__(self, remote: RemoteBackend, cache: Cache, synchronizer: Synchronizer) -> None:
         self._remote = remote
-        self._cache = cache
+        self._cache: Cache | CacheInside = cache
         self._sync = synchronizer
 
     async def _read(self, ask: Callable[[Backend], Awaitable[T]]) -> T:
@@ -188,7 +189,16 @@ class Reading:
         return await self._read(lambda backend: backend.usage(by, since=since))
 
     async def sync_state(self) -> SyncState:
-        return await self._sync.state()
+        return await self._sync.state(self._cache)
+
+    async def list_pending(self, limit: int | None = None) -> list[Waiting]:
+        def read(service: CacheService) -> list[tuple[Entry, str | None]]:
+            """What waits, each with the change that has to come before it."""
+            found = service.outbox.pending(limit)
+            return [(entry, service.outbox.first_summary(entry.needs)) for entry in found]
+
+        entries, state = await self._cache.read(read), await self.sync_state()
+        return [entry.as_waiting(why_it_waits(entry, before, state)) for entry, before in entries]
 
     async def list_conflicts(self) -> list[Conflict]:
         entries = await self._cache.read(lambda service: service.outbox.unsettled())
@@ -196,3 +206,18 @@ class Reading:
 
     async def sync_now(self) -> SyncState:
         return await self._sync.sync_now()
+
+
+def why_it_waits(entry: Entry, before: str | None, state: SyncState) -> str:
+    """What a change waits for, in a few words.
+
+    Args:
+        before: the change that the server has to have first, if it waits too.
+    """
+    if state.mode is SyncMode.OFFLINE:
+        trouble = f" ({state.trouble})" if state.trouble else ""
+        last = f"; before that it failed at this: {entry.problem}" if entry.problem else ""
+        return f"the server is away{trouble}{last}"
+    if entry.problem is not None:
+        return f"the server failed at it and is asked again: {entry.problem}"
+    return f"it is sent after: {before}" if before is not None else "it is being sent"

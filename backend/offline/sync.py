@@ -11,7 +11,7 @@ from dataclasses import replace
 from backend.clock import Clock, from_ms, to_ms
 from backend.errors import OctopoidError
 from backend.model import Agent, Alert, Event, Json, NewMachine, Renewal
-from backend.offline.cache import Cache, CacheService, Standing
+from backend.offline.cache import Cache, CacheInside, CacheService, Standing
 from backend.offline.operations import Move
 from backend.offline.positions import Positions
 from backend.offline.pull import Everything, Found, fetch, fetch_everything, wanted_by
@@ -124,8 +124,9 @@ class Synchronizer:
         self._again.set()
         return await self.state()
 
-    async def state(self) -> SyncState:
-        pending, conflicts = await self._cache.read(lambda service: service.outbox.count())
+    async def state(self, cache: Cache | CacheInside | None = None) -> SyncState:
+        """How it stands, as a cache has it: inside of a change that is one of its own."""
+        pending, conflicts = await (cache or self._cache).read(lambda service: service.outbox.count())
         mode = SyncMode.ONLINE if self.online else SyncMode.OFFLINE
         since = None if self._since is None else from_ms(self._since)
         return SyncState(mode, pending, conflicts, self._server, since, self._trouble)
@@ -215,7 +216,7 @@ class Synchronizer:
         wanted = wanted_by(events)
         made_here = await self._cache.read(lambda service: _made_here(service, service.standing()))
         for event in made_here:
-            wanted.add_whole(event)
+            wanted.add_made(event)
         found = await fetch(self._remote, wanted)
         known = made_here[-1].seq if made_here else 0
         return await self._cache.write(lambda service: self._take_over(service, events, found, known))

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import copy
 import importlib
+import itertools
 import sys
 import threading
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -110,7 +111,7 @@ class Connection:
     ) -> None:
         self.base_url = base_url
         self._timeout_s = timeout_s
-        self._headers: Mapping[str, str] = {}
+        self._keys: Iterator[str] | None = None
         self.socket_path = socket_path
         self._api_key = api_key
         self._sdk: Any = None
@@ -122,10 +123,10 @@ class Connection:
         return self._closed
 
     async def keyed(self, key: str) -> Connection:
-        """This connection, whose changes go under one idempotency key."""
+        """This connection; its first change goes under an idempotency key, the next under one made of it."""
         await self._open()
         same = copy.copy(self)
-        same._headers = {"Idempotency-Key": key}
+        same._keys = (key if number == 1 else f"{key}.{number}" for number in itertools.count(1))
         return same
 
     async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
@@ -155,7 +156,8 @@ class Connection:
         """
         transport = await self._open()
         content = None if body is None else encode(body)
-        request = self._sdk.Request(method, path, params, content, {**self._headers, **(headers or {})})
+        keyed = {} if self._keys is None or method == "GET" else {"Idempotency-Key": next(self._keys)}
+        request = self._sdk.Request(method, path, params, content, {**keyed, **(headers or {})})
         try:
             answer = await transport.send(request)
         except self._sdk.ServerUnreachable as error:

@@ -383,6 +383,13 @@ class PauseQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingQuery:
+    """How many of the changes that wait; without it all of them."""
+
+    limit: Count | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SettleBody:
     """How a conflict is settled."""
 

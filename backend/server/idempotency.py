@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 
 from backend.errors import BadInput, OctopoidError
-from backend.inline import run_at_once
 from backend.interface import Backend
 from backend.once import Answer, Asked, Once
 from backend.server.caller import SCOPE_NAME, Caller
@@ -52,7 +51,7 @@ class Idempotency:
         else:
             await _send(answer, (REPLAYED,) if before else (), send)
 
-    def _act(self, scope: Scope, backend: Backend) -> Answer:
+    async def _act(self, scope: Scope, backend: Backend) -> Answer:
         """Let the application answer a request through `backend`."""
         messages: list[Message] = []
 
@@ -60,7 +59,7 @@ class Idempotency:
             messages.append(message)
 
         inner = {**scope, BACKEND_NAME: backend}
-        run_at_once(self.app(inner, replay(scope[BODY_NAME], _nothing_more), keep))  # type: ignore[arg-type]
+        await self.app(inner, replay(scope[BODY_NAME], _nothing_more), keep)
         return _answer(messages)
 
 

@@ -49,6 +49,7 @@ from backend.server.bodies import (
     MessageQuery,
     PauseBody,
     PauseQuery,
+    PendingQuery,
     ReasonBody,
     RegisterBody,
     RejectBody,
@@ -96,7 +97,7 @@ from backend.server.worker_bodies import (
     WorkOrder,
 )
 from backend.sessions import Session
-from backend.sync import Conflict, SyncState
+from backend.sync import Conflict, SyncState, Waiting
 from backend.why import Reason
 
 READ, WORK, ADMIN = KeyScope.READ, KeyScope.WORK, KeyScope.ADMIN
@@ -270,11 +271,14 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("GET", "/api/v1/events/last", "last_event", "The newest place in the log", READ),
     Operation("GET", "/api/v1/sync", "sync_state", "Where the state is, and how many changes wait", READ,
               answer=SyncState),
+    Operation("GET", "/api/v1/sync/pending", "list_pending", "Changes the server does not have yet", READ,
+              query=PendingQuery, answer=Waiting, rows="changes"),
     Operation("GET", "/api/v1/sync/conflicts", "list_conflicts", "Changes the server did not take", READ,
               answer=Conflict, rows="conflicts"),
     Operation("POST", "/api/v1/sync/conflicts/{conflict_id}/settle", "settle_conflict",
               "Ask for a change again, or drop it", WORK, SettleBody, statuses=(204,), actor=True),
-    Operation("POST", "/api/v1/sync/now", "sync_now", "Send what waits at once", WORK, answer=SyncState),
+    Operation("POST", "/api/v1/sync/now", "sync_now", "Send what waits at once", WORK, answer=SyncState,
+              reads=True),
     Operation("POST", "/api/v1/scheduler/poll", "poll", "All that one round of a scheduler asks for", WORK,
               PollBody, answer=Poll, reads=True),
     Operation("GET", "/api/v1/projects", "list_projects", "A page of projects, oldest first", READ,

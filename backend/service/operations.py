@@ -21,7 +21,7 @@ class Operations:
             KeyReused.
             Declined: it was refused; nothing of it may be kept.
         """
-        known = self._find(asked)
+        known = self.find(asked)
         if known is not None:
             return known, True
         answer = act()
@@ -30,9 +30,9 @@ class Operations:
         self._keep(asked, answer)
         return answer, False
 
-    def decline(self, asked: Asked, answer: Answer) -> tuple[Answer, bool]:
-        """Keep a refusal, unless somebody else has been answered under the same key meanwhile."""
-        known = self._find(asked)
+    def keep(self, asked: Asked, answer: Answer) -> tuple[Answer, bool]:
+        """Keep an answer to what was not done in this transaction, unless one is kept under its key."""
+        known = self.find(asked)
         if known is not None:
             return known, True
         self._keep(asked, answer)
@@ -42,7 +42,12 @@ class Operations:
         """Forget a batch of answers that have been kept long enough; how many these were."""
         return self._context.store.operations.delete(self._context.now() - KEPT_MS, BATCH)
 
-    def _find(self, asked: Asked) -> Answer | None:
+    def find(self, asked: Asked) -> Answer | None:
+        """What was answered before.
+
+        Raises:
+            KeyReused.
+        """
         found = self._context.store.operations.find(asked.caller, asked.key)
         if found is None:
             return None

@@ -9,18 +9,26 @@ from typing import Annotated
 import typer
 
 from backend.errors import EXIT_FAILED
-from backend.sync import Choice, Conflict, SyncMode, SyncState
+from backend.sync import Choice, Conflict, SyncMode, SyncState, Waiting
 from octopoid_tui.cli.output import BOLD, DIM, RED, YELLOW, Style, age, say, say_json, say_styled, warn
 from octopoid_tui.cli.session import Session, run_session
 from octopoid_tui.cli.tasks import JsonFlag
-from octopoid_tui.formats import waiting_changes
+from octopoid_tui.formats import times_sent, waiting_changes
 from octopoid_tui.versions import CHANGED, Field, mine_fields, their_fields
 
 NO_SERVER = "the state is in this project's own store: there is no server"
 
 
-def sync(as_json: JsonFlag = False) -> None:
+def sync(
+    as_list: Annotated[
+        bool, typer.Option("--list", help="Show each change that waits, and send nothing.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
     """Try the server at once and send it what was changed here; exits with 1 when it is away."""
+    if as_list:
+        _list_waiting(as_json)
+        return
 
     async def work(session: Session) -> tuple[SyncState, SyncState]:
         before = await session.desk.backend.sync_state()
@@ -37,6 +45,29 @@ def sync(as_json: JsonFlag = False) -> None:
         warn(f"{_counted(now.conflicts, 'change')} the server did not take: octopoid conflicts")
     if now.mode is SyncMode.OFFLINE:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _list_waiting(as_json: bool) -> None:
+    async def work(session: Session) -> tuple[SyncState, list[Waiting]]:
+        backend = session.desk.backend
+        return await backend.sync_state(), await backend.list_pending()
+
+    state, found = run_session(work)
+    if as_json:
+        from backend.wire import to_json
+
+        say_json([to_json(change) for change in found])
+    elif found:
+        style, now = Style(), datetime.now(UTC)
+        say_styled("\n\n".join(waiting_text(change, style, now) for change in found))
+    else:
+        warn(NO_SERVER if state.mode is SyncMode.LOCAL else waiting_changes(0))
+
+
+def waiting_text(change: Waiting, style: Style, now: datetime) -> str:
+    """One change for reading: what, then when and by whom, then why it still waits."""
+    made = f"made {age(change.at, now)} ago by {change.by}; {times_sent(change.tries)}"
+    return f"{style(change.summary, BOLD)}\n  {style(made, DIM)}\n  {style(change.why, YELLOW)}"
 
 
 def sync_text(before: SyncState, now: SyncState) -> str:

@@ -73,6 +73,27 @@ def test_sync_tells_what_happened(house: House, server: Live) -> None:
     assert server.ask(server.backend.get_task("t2")).title == "Write another file"
 
 
+def test_what_waits_is_listed_with_its_maker_and_its_reason(house: House, server: Live) -> None:
+    none = house("sync", "--list")
+    assert (none.exit_code, none.stdout, none.stderr) == (0, "", "nothing waits to be sent\n")
+    server.stop_tcp()
+    house.ok("enqueue", "Write another file", "--id", "t2")
+    house.ok("cancel", "t1")
+    created, cancelled = house.json("sync", "--list")
+    assert (created["task_id"], created["operation"], created["tries"]) == ("t2", "create", 0)
+    assert created["summary"] == "create t2: Write another file"
+    assert created["by"].startswith("human:")
+    assert "the server is away" in created["why"]
+    assert (cancelled["task_id"], cancelled["operation"]) == ("t1", "cancel")
+    said = house.ok("sync", "--list")
+    assert "create t2: Write another file" in said
+    assert "not sent yet" in said
+    assert house.json("status")["sync"]["pending"] == 2
+    server.restart_tcp()
+    house.json("sync")
+    assert house.json("sync", "--list") == []
+
+
 @pytest.mark.parametrize(("choice", "queue"), [("mine", "cancelled"), ("theirs", "incoming")])
 def test_a_conflict_is_listed_and_settled(house: House, server: Live, choice: str, queue: str) -> None:
     conflict_id = in_conflict(house, server)
@@ -108,6 +129,7 @@ def test_over_a_store_of_its_own_there_is_nothing_to_send(
     house = make_house(tmp_path, gitrepo, monkeypatch)
     house.ok("init", "--local")
     assert "there is no server" in house.ok("sync")
+    assert "there is no server" in house("sync", "--list").stderr
     assert house.json("conflicts") == []
     assert house.json("status")["sync"] == {"state": "local", "pending": 0, "conflicts": 0}
     assert not [one for one in house.json("doctor") if one["what"] == "server"]

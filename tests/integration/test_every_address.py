@@ -165,6 +165,7 @@ EXAMPLES: dict[str, Example] = {
     "list_events": Example("events", before=TASK),
     "last_event": Example("events/last"),
     "sync_state": Example("sync"),
+    "list_pending": Example("sync/pending"),
     "list_conflicts": Example("sync/conflicts"),
     "poll": Example("scheduler/poll", {"orchestrator_id": "c-m"}, HELD),
     "list_projects": Example("projects", before=PROJECT),
@@ -201,7 +202,7 @@ EXAMPLES: dict[str, Example] = {
     "create_key": Example("keys", {"label": "one", "scope": "read"}, status=201),
     "revoke_key": Example("keys/{key_id}/revoke", {}, KEY),
 }
-EMPTY = {"list_conflicts", "expire_leases"}
+EMPTY = {"list_pending", "list_conflicts", "expire_leases"}
 """Lists in which there is nothing on a server of its own."""
 REFUSED = {"block_task", "unblock_task"}
 """What a task does by itself as soon as it may: whoever asks for it is too late, or too early."""

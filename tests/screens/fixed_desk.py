@@ -38,7 +38,7 @@ from backend.model import (
     TaskPatch,
     TaskType,
 )
-from backend.sync import LOCAL, Choice, Conflict, SyncState
+from backend.sync import LOCAL, Choice, Conflict, SyncState, Waiting
 from scheduler.admission.verdict import Explanation, closed, passed
 from scheduler.agents.events import AgentEvent
 from scheduler.answers import RuleWish
@@ -131,6 +131,7 @@ class FixedBackend:
     cost: float = 3.18
     sync: SyncState = LOCAL
     conflicts: list[Conflict] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
     settled: list[tuple[str, Choice]] = field(default_factory=list)
     seq: int = 0
     reads: list[str] = field(default_factory=list)
@@ -248,6 +249,10 @@ class FixedBackend:
     async def sync_state(self) -> SyncState:
         self._read("sync_state")
         return self.sync
+
+    async def list_pending(self, limit: int | None = None) -> list[Waiting]:
+        self._read("list_pending")
+        return self.waiting[:limit]
 
     async def list_conflicts(self) -> list[Conflict]:
         self._read("list_conflicts")

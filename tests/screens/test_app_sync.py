@@ -11,7 +11,7 @@ from app_pilot import SMALL, WIDE, Driven, driving, is_on
 from fixed_desk import FixedDesk, ago, empty, fleet
 
 from backend.errors import Refused
-from backend.sync import Choice, Conflict, SyncMode, SyncState
+from backend.sync import Choice, Conflict, SyncMode, SyncState, Waiting
 from octopoid_tui.screens.sync.screen import SyncScreen
 
 URL = "https://octopoid.example.org"
@@ -31,6 +31,16 @@ def conflict(number: int = 1, **known: Any) -> Conflict:
     return Conflict(**{**plain, **known})
 
 
+def waiting(number: int = 1, **known: Any) -> Waiting:
+    plain: dict[str, Any] = {
+        "id": f"w{number}", "task_id": TASK, "operation": "approve", "summary": f"accept {TASK}",
+        "by": "human:ana", "at": ago(minutes=3), "tries": 0,
+        "why": "the server is away (connection refused)",
+        "mine": {"kind": "move", "wish": {"task_id": TASK, "action": "approve", "reason": "good work"}},
+    }  # fmt: skip
+    return Waiting(**{**plain, **known})
+
+
 def standing(sync: SyncState, *conflicts: Conflict) -> FixedDesk:
     desk = fleet()
     desk.backend.conflicts = list(conflicts)
@@ -41,7 +51,7 @@ def standing(sync: SyncState, *conflicts: Conflict) -> FixedDesk:
 async def open_sync(driven: Driven) -> None:
     await driven.press("s")
     await driven.until(lambda: is_on(driven, SyncScreen))
-    await driven.until(lambda: "list_conflicts" in driven.desk.backend.reads)
+    await driven.until(lambda: "list_pending" in driven.desk.backend.reads)
     await driven.pilot.pause()
 
 
@@ -153,12 +163,36 @@ async def test_a_refused_change_without_a_version_of_theirs() -> None:
 async def test_nothing_in_conflict_says_so_and_the_keys_say_why_not() -> None:
     async with driving(standing(replace(ONLINE, pending=1)), mode="remote") as d:
         await open_sync(d)
-        await d.until(lambda: "Nothing is in conflict." in d.text())
+        await d.until(lambda: "Nothing waits, and nothing is in conflict." in d.text())
         assert f"● {URL} answers; 1 change waits to be sent." in d.text()
         await d.press("m")
-        assert d.flash == "Keep mine: nothing is in conflict"
+        assert d.flash == "Keep mine: no change in conflict is under the cursor"
         await d.press("escape")
         await d.until(lambda: not is_on(d, SyncScreen))
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE])
+async def test_each_change_that_waits_is_shown_with_its_maker_and_its_reason(size: tuple[int, int]) -> None:
+    desk = standing(AWAY, conflict())
+    desk.backend.waiting = [waiting(1), waiting(2, summary="answer to m1", tries=2)]
+    async with driving(desk, size, mode="remote") as d:
+        await open_sync(d)
+        await d.until(lambda: "answer to m1" in d.text())
+        (first,) = [line for line in d.lines() if f"accept {TASK}" in line]
+        assert "3m" in first
+        assert "waits" in first
+        await d.press("down")
+        await d.until(lambda: "… waits: the server is away (connection refused)" in d.text())
+        assert "made by human:ana; not sent yet" in d.text()
+        assert "reason  good work" in d.text()
+        assert "Theirs" not in d.text()
+        await d.press("m")
+        assert d.flash == "Keep mine: no change in conflict is under the cursor"
+        await d.press("down")
+        await d.until(lambda: "made by human:ana; sent 2 times, not answered" in d.text())
+        desk.backend.waiting = []
+        await desk.backend.stand(ONLINE)
+        await d.until(lambda: "answer to m1" not in d.text())
 
 
 async def test_sending_now_tells_what_came_of_it() -> None:
@@ -190,6 +224,7 @@ async def test_hostile_text_of_both_versions_stays_text(
     theirs = {name: f"other {value}" for name, value in mine.items()}
     found = conflict(mine=mine, theirs=theirs, summary=bad, problem=bad, operation=bad, task_id=bad)
     desk = standing(AWAY, found)
+    desk.backend.waiting = [waiting(summary=bad, by=bad, why=bad, mine=mine)]
     async with driving(desk, size, mode="remote") as d:
         await open_sync(d)
         await d.until(lambda: "≠ title" in d.text())
@@ -198,4 +233,9 @@ async def test_hostile_text_of_both_versions_stays_text(
         screen = d.screen
         assert isinstance(screen, SyncScreen)
         for shown in (screen.mine, screen.theirs, screen.problem, screen.heading):
+            assert not any("@click" in str(span.style) for span in shown.visual.spans)  # type: ignore[attr-defined]
+        await d.press("down")
+        await d.until(lambda: "What the server is asked for" in d.text())
+        assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in "".join(d.lines()))
+        for shown in (screen.mine, screen.problem):
             assert not any("@click" in str(span.style) for span in shown.visual.spans)  # type: ignore[attr-defined]

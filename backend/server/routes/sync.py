@@ -8,9 +8,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from backend.server.bodies import SettleBody
+from backend.server.bodies import PendingQuery, SettleBody
 from backend.server.caller import take_actor
-from backend.server.wire import backend_of, make, no_query, read_body, respond, respond_rows
+from backend.server.wire import backend_of, make, no_query, read_body, read_query, respond, respond_rows
 from backend.wire import to_json
 
 router = APIRouter(prefix="/sync")
@@ -25,6 +25,13 @@ class Nothing:
 async def sync_state(request: Request) -> Response:
     no_query(request)
     return respond(to_json(await backend_of(request).sync_state()))
+
+
+@router.get("/pending")
+async def pending(request: Request) -> Response:
+    wanted = read_query(request, PendingQuery)
+    found = await backend_of(request).list_pending(wanted.limit)
+    return await respond_rows("changes", found, to_json)
 
 
 @router.get("/conflicts")

@@ -14,15 +14,15 @@ from textual.content import Content
 from textual.widgets import Static
 
 from backend.clean import clean_line
-from backend.sync import Choice, Conflict, SyncMode, SyncState
+from backend.sync import Choice, Conflict, SyncMode, SyncState, Waiting
 from octopoid_tui.actions import Context, Where
 from octopoid_tui.feed import FeedStatus
-from octopoid_tui.formats import age, waiting_changes
+from octopoid_tui.formats import age, times_sent, waiting_changes
 from octopoid_tui.host import Picture, begin
 from octopoid_tui.keys import bindings
 from octopoid_tui.panes.glyphs import styled
 from octopoid_tui.screens.base import SMALLEST, FleetScreen
-from octopoid_tui.versions import CHANGED, Field, mine_fields, their_fields
+from octopoid_tui.versions import CHANGED, Field, fields_of, mine_fields, their_fields
 from octopoid_tui.widgets.flash_line import FlashLine
 from octopoid_tui.widgets.footer import KeyFooter
 from octopoid_tui.widgets.grid import Grid
@@ -33,10 +33,12 @@ from octopoid_tui.widgets.too_small import TooSmall
 NARROW = 110
 COLUMNS = (
     Column("age", "Made", 7, right=True, sortable=False),
-    Column("operation", "Change", 10, sortable=False),
-    Column("task", "Task", 14, priority=2, sortable=False),
+    Column("state", "State", 8, sortable=False),
+    Column("by", "By", 12, priority=2, sortable=False),
     Column("summary", "What", 20, flex=1, sortable=False),
 )
+SHOWN = 500
+"""Waiting changes that are listed; `octopoid sync --list` has every one."""
 SETTLED = {
     Choice.MINE: "asked for again, and the server took it: {0}",
     Choice.THEIRS: "left as the server has it: {0}",
@@ -44,7 +46,7 @@ SETTLED = {
 
 
 class SyncScreen(FleetScreen):
-    """A list of conflicts, and both versions of the one under the cursor."""
+    """Conflicts first, then what waits; and both versions, or the change, of the one under the cursor."""
 
     WHERE = Where.SYNC
     CSS_PATH = "screen.tcss"
@@ -60,6 +62,7 @@ class SyncScreen(FleetScreen):
     def __init__(self) -> None:
         super().__init__()
         self._conflicts: dict[str, Conflict] = {}
+        self._waiting: dict[str, Waiting] = {}
         self._read_for: SyncState | None = None
 
     def compose(self) -> ComposeResult:
@@ -75,7 +78,7 @@ class SyncScreen(FleetScreen):
         yield TooSmall(*SMALLEST)
 
     def ready(self) -> None:
-        self.grid.set_placeholder("loading", "Reading what is in conflict")
+        self.grid.set_placeholder("loading", "Reading what waits and what is in conflict")
         self.grid.focus()
 
     @property
@@ -112,19 +115,22 @@ class SyncScreen(FleetScreen):
         begin(self, self._load, "Read the conflicts", "read-conflicts")
 
     async def _load(self) -> None:
+        backend = self.app.desk.backend
         try:
-            found = await self.app.desk.backend.list_conflicts()
+            found, waiting = await backend.list_conflicts(), await backend.list_pending(SHOWN)
         except Exception:
             self._read_for = None  # looked at again with the next picture
             raise
         self._conflicts = {conflict.id: conflict for conflict in found}
-        self.grid.set_placeholder("empty", "Nothing is in conflict.")
+        self._waiting = {change.id: change for change in waiting}
+        self.grid.set_placeholder("empty", "Nothing waits, and nothing is in conflict.")
         self._show_rows(self.app.picture)
         self._show_versions()
 
     def _show_rows(self, picture: Picture) -> None:
-        self.grid.set_rows([row(conflict, picture) for conflict in self._conflicts.values()])
-        self.set_class(not self._conflicts, "-nothing")
+        rows = [row(conflict, picture) for conflict in self._conflicts.values()]
+        self.grid.set_rows([*rows, *(waiting_row(change, picture) for change in self._waiting.values())])
+        self.set_class(not (self._conflicts or self._waiting), "-nothing")
 
     @on(Grid.Highlighted)
     def _cursor_moved(self, event: Grid.Highlighted) -> None:
@@ -133,7 +139,10 @@ class SyncScreen(FleetScreen):
         self.show_hints()
 
     def _show_versions(self) -> None:
-        conflict = self.conflict
+        conflict, change = self.conflict, self._waiting.get(self.grid.cursor_id or "")
+        self.theirs.display = conflict is not None
+        if change is not None:
+            self._show_waiting(change)
         if conflict is None:
             return
         why = "the server refused it" if conflict.rejected else "changed on the server meanwhile"
@@ -144,6 +153,12 @@ class SyncScreen(FleetScreen):
         self.theirs.update(
             version("Theirs, as the server has it", their_fields(conflict), "The server has none of it.")
         )
+
+    def _show_waiting(self, change: Waiting) -> None:
+        self.problem.update(Content.assemble(styled("… waits: ", "info"), clean_line(change.why, 600)))
+        sent = f"made by {clean_line(change.by, 80)}; {times_sent(change.tries)}"
+        lines = version("What the server is asked for", fields_of(change.mine), "Nothing more.")
+        self.mine.update(Content("\n").join([Content.styled(sent, "$text-muted"), lines]))
 
     # Settling
 
@@ -201,10 +216,19 @@ def row(conflict: Conflict, picture: Picture) -> Row:
     made = age((picture.now - conflict.at).total_seconds())
     return Row(
         conflict.id,
-        (made, clean_line(conflict.operation, 40), clean_line(conflict.task_id or "", 64),
-         clean_line(conflict.summary, 300)),
+        (made, "conflict", clean_line(conflict.task_id or "", 64), clean_line(conflict.summary, 300)),
         cell_tones=("dim", "warning", "dim", ""),
-    )  # fmt: skip
+    )
+
+
+def waiting_row(change: Waiting, picture: Picture) -> Row:
+    made = age((picture.now - change.at).total_seconds())
+    state = "sent" if change.tries else "waits"
+    return Row(
+        change.id,
+        (made, state, clean_line(change.by, 64), clean_line(change.summary, 300)),
+        cell_tones=("dim", "info", "dim", ""),
+    )
 
 
 def version(title: str, fields: Sequence[Field], nothing: str) -> Content:
