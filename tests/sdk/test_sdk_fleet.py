@@ -200,6 +200,7 @@ def test_keys_sync_and_the_whole_state(sdk: OctopoidSDK, server: Live, tmp_path:
     assert sdk.admin.revoke_key(made["id"], actor=ANA)["revoked_at"] is not None
     assert made["id"] in {key["id"] for key in sdk.admin.list_keys()}
     assert sdk.sync.state() == sdk.sync.now()
+    assert sdk.sync.pending() == []
     assert sdk.sync.conflicts() == []
     with pytest.raises(NotFound):
         sdk.sync.settle("x", "mine")

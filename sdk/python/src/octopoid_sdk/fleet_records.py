@@ -181,6 +181,20 @@ class SyncState(TypedDict):
     trouble: str | None
 
 
+class WaitingChange(TypedDict):
+    """A change that the server does not have yet."""
+
+    id: str
+    task_id: str | None
+    operation: str
+    summary: str
+    by: str
+    at: str
+    tries: int
+    why: str
+    mine: dict[str, Any]
+
+
 class SyncConflict(TypedDict):
     """A change that the server did not take, with both versions."""
 

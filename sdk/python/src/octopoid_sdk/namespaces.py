@@ -273,6 +273,7 @@ class AsyncAlerts(_Alerts, Asynchronous):
 class _Sync:
     state = operation(sync.get_sync_state)
     now = operation(sync.sync_now)
+    pending = operation(sync.list_pending)
     conflicts = operation(sync.list_conflicts)
     settle = operation(sync.settle_conflict)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from octopoid_sdk.exchange import Steps, request
-from octopoid_sdk.fleet_records import SyncConflict, SyncState
+from octopoid_sdk.fleet_records import SyncConflict, SyncState, WaitingChange
 
 
 def get_sync_state() -> Steps[SyncState]:
@@ -16,6 +16,13 @@ def sync_now() -> Steps[SyncState]:
     """Send what waits at once."""
     state: SyncState = yield request("POST", "sync", "now", body={})
     return state
+
+
+def list_pending(*, limit: int | None = None) -> Steps[list[WaitingChange]]:
+    """Changes that the server does not have yet, oldest first."""
+    page = yield request("GET", "sync", "pending", query={"limit": limit})
+    changes: list[WaitingChange] = page["changes"]
+    return changes
 
 
 def list_conflicts() -> Steps[list[SyncConflict]]:
