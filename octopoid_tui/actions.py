@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
-from backend.model import OPEN_QUEUES, Priority, Queue, Task
+from backend.model import OPEN_QUEUES, Priority, Queue, Rule, Task
+from backend.planning import Draft, DraftStatus, Project
 from backend.ranking import Question
 from backend.sync import Conflict, SyncMode
 from octopoid_tui.snapshot import Snapshot
@@ -22,6 +23,9 @@ class Where(StrEnum):
     TASK = "task"
     REVIEW = "review"
     SYNC = "sync"
+    PROJECTS = "projects"
+    COSTS = "costs"
+    RULES = "rules"
 
 
 class Confirm(Enum):
@@ -49,6 +53,10 @@ class Context:
     """What the undo would take back; empty when nothing can be."""
     conflict: Conflict | None = None
     """The change under the cursor that the server did not take."""
+    project: Project | None = None
+    draft: Draft | None = None
+    rule: Rule | None = None
+    """What is under the cursor, where projects, drafts or rules are listed."""
 
     @property
     def targets(self) -> tuple[Task, ...]:
@@ -177,17 +185,43 @@ def has_conflict(context: Context) -> str | None:
     return None if context.conflict else "no change in conflict is under the cursor"
 
 
+def has_planned(context: Context) -> str | None:
+    if context.project or context.draft:
+        return unavailable_offline(context)
+    return "no project and no draft is selected"
+
+
+def promotable(context: Context) -> str | None:
+    if context.draft is None:
+        return "no draft is selected"
+    if context.draft.status is DraftStatus.ARCHIVED:
+        return "it is archived: give it another state first"
+    return unavailable_offline(context)
+
+
+def revocable(context: Context) -> str | None:
+    if context.rule is None:
+        return "no rule is selected"
+    if context.rule.revoked_at is not None:
+        return "it is revoked already"
+    return unavailable_offline(context)
+
+
 _CONTROL = frozenset({Where.CONTROL})
 _TASK = frozenset({Where.TASK})
 _REVIEW = frozenset({Where.REVIEW})
 _LISTS = frozenset({Where.CONTROL, Where.TASK})
 _TASKS = frozenset({Where.CONTROL, Where.TASK, Where.REVIEW})
 _SYNC = frozenset({Where.SYNC})
+_PROJECTS = frozenset({Where.PROJECTS})
+_COSTS = frozenset({Where.COSTS})
+_RULES = frozenset({Where.RULES})
+_PLACES = frozenset({Where.PROJECTS, Where.COSTS, Where.RULES})
 
 ACTIONS: tuple[Action, ...] = (
     # Tasks
     Action("task.open", "Open task", "Tasks", ("enter",), "open_task", "Description, diff, transcript, runs",
-           _CONTROL, has_task, footer=10, short="open"),
+           _CONTROL | _PROJECTS | _COSTS, has_task, footer=10, short="open"),
     Action("task.review", "Review changes", "Tasks", ("d",), "review", "Read the diff and the evidence",
            _LISTS, has_work, footer=20, short="review"),
     Action("task.accept", "Accept", "Tasks", ("a",), "accept", "Merge the work into its base branch",
@@ -258,11 +292,43 @@ ACTIONS: tuple[Action, ...] = (
            "Leave everything as the server has it", _SYNC, has_conflict, footer=20, short="theirs"),
     Action("sync.now", "Send now", "Server", ("s",), "send_now", "Try the server at once", _SYNC, has_server,
            footer=30, short="send now"),
+    # Projects and drafts, costs, rules
+    Action("projects.new", "New project or draft", "Projects", ("n",), "new_planned",
+           "Of the kind that is listed", _PROJECTS, unavailable_offline, footer=20, short="new"),
+    Action("projects.edit", "Edit", "Projects", ("e",), "edit_planned", "Title, description and the rest",
+           _PROJECTS, has_planned, footer=30, short="edit"),
+    Action("projects.state", "Change the state", "Projects", ("s",), "state_planned",
+           "Completed, archived and so on", _PROJECTS, has_planned, footer=40, short="state"),
+    Action("projects.promote", "Turn the draft into tasks", "Projects", ("t",), "promote",
+           "One task for each line you write", _PROJECTS, promotable, footer=25, short="to tasks"),
+    Action("costs.days", "Today, 7 or 30 days", "Costs", ("d",), "next_span",
+           "A run counts for the day on which it began", _COSTS, footer=20, short="days"),
+    Action("rules.revoke", "Revoke the rule", "Rules", ("x",), "revoke_rule",
+           "It answers nothing any more", _RULES, revocable, confirm=Confirm.ALWAYS, footer=20,
+           short="revoke"),
+    Action("places.next_tab", "Next list", "View", ("right_square_bracket", "right", "l"), "next_tab", "",
+           _PROJECTS | _COSTS, footer=50, short="next list", palette=False),
+    Action("places.previous_tab", "Previous list", "View", ("left_square_bracket", "left", "h"),
+           "previous_tab", "", _PROJECTS | _COSTS, palette=False),
+    Action("places.next_part", "Next part", "View", ("tab",), "next_part",
+           "From the list to what is beside it", _PLACES, footer=60, short="next part", palette=False),
+    Action("places.previous_part", "Previous part", "View", ("shift+tab",), "previous_part", "", _PLACES,
+           palette=False),
     # View
-    Action("pane.queues", "Queues", "View", ("1",), "pane_queues", "Tasks by state", _CONTROL),
-    Action("pane.agents", "Agents", "View", ("2",), "pane_agents", "What each agent does", _CONTROL),
-    Action("pane.leases", "Leases", "View", ("3",), "pane_leases", "Who holds what until when", _CONTROL),
-    Action("pane.chat", "Chat", "View", ("4",), "pane_chat", "Open questions and conversations", _CONTROL),
+    Action("pane.queues", "Queues", "View", ("1",), "pane_queues", "Tasks by state", _CONTROL | _PLACES),
+    Action("pane.agents", "Agents", "View", ("2",), "pane_agents", "What each agent does",
+           _CONTROL | _PLACES),
+    Action("pane.leases", "Leases", "View", ("3",), "pane_leases", "Who holds what until when",
+           _CONTROL | _PLACES),
+    Action("pane.chat", "Chat", "View", ("4",), "pane_chat", "Open questions and conversations",
+           _CONTROL | _PLACES),
+    Action("projects.open", "Projects and drafts", "View", ("5",), "open_projects",
+           "What tasks belong to, and what may become tasks", _CONTROL | _PLACES, footer=100,
+           short="projects"),
+    Action("costs.open", "Costs and budgets", "View", ("6",), "open_costs",
+           "What runs have used, and what they may", _CONTROL | _PLACES, footer=101, short="costs"),
+    Action("rules.open", "Rules of answers", "View", ("7",), "open_rules",
+           "What is answered by itself", _CONTROL | _PLACES, footer=102, short="rules"),
     Action("pane.next", "Next pane", "View", ("tab",), "next_pane", "", _CONTROL, palette=False),
     Action("pane.previous", "Previous pane", "View", ("shift+tab",), "previous_pane", "", _CONTROL,
            palette=False),

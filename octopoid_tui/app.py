@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
     from octopoid_tui.desktop import Desktop
+    from octopoid_tui.ports import Notice
 
 NOTICES_EVERY = 2.0  # seconds, as the scheduler looks at its files
 
@@ -91,7 +92,9 @@ class OctopoidApp(Host):
             zone=zone,
         )
         self._on_ready = on_ready
-        self._notifier = Notifier(self.flash, self.bell if bell else lambda: None, self._call_on_desktop)
+        self._notifier = Notifier(
+            partial(self.flash, news=True), self.bell if bell else lambda: None, self._call_on_desktop
+        )
         self._desktop = desktop
         self._feed: Feed | None = None
         self._scheduling: asyncio.Task[None] | None = None
@@ -157,10 +160,10 @@ class OctopoidApp(Host):
             LOG.error("the scheduler failed", exc_info=error)
             problem = str(error) if isinstance(error, OctopoidError) else f"{type(error).__name__}: {error}"
             self.show(scheduler_since=None)
-            self.flash(f"the scheduler has failed, nothing new starts: {problem}", "error")
+            self.flash(f"the scheduler has failed, nothing new starts: {problem}", "error", news=True)
         else:
             self.show(scheduler_since=None)
-            self.flash("the scheduler has stopped: nothing new starts", "warning")
+            self.flash("the scheduler has stopped: nothing new starts", "warning", news=True)
 
     async def on_unmount(self) -> None:
         if self.scheduler is not None and self._scheduling is not None:
@@ -210,7 +213,9 @@ class OctopoidApp(Host):
         before = self.picture.feed.status
         self.show(feed=state, now=self.now())
         if state.status is FeedStatus.STALE and before is not FeedStatus.STALE:
-            self.flash(f"{state.problem}; shown is what was last read, ctrl+r tries again", "error")
+            self.flash(
+                f"{state.problem}; shown is what was last read, ctrl+r tries again", "error", news=True
+            )
 
     def _tick(self) -> None:
         """The one timer of all ages; nothing is painted but what then reads differently."""
@@ -219,17 +224,23 @@ class OctopoidApp(Host):
             self._noticing = begin(self, self._watch_notices, "Watch the configuration", "notices")
 
     async def _watch_notices(self) -> None:
-        """Show lasting problems while they last; on a screen that has no place for them, say them once."""
+        """Show lasting problems while they last; on a screen that has no place for them, say them once.
+
+        Said is what two looks have found: accepted work waits for a moment each time, until it is delivered.
+        """
         from scheduler.notices import job_notices
 
+        said: frozenset[Notice] = frozenset()
         while True:
             jobs = self.scheduler.jobs.values() if self.scheduler is not None else ()
             found = (*job_notices(jobs), *await self.desk.notices())
-            new = [notice for notice in found if notice not in self.picture.notices]
+            lasting = frozenset(found) & frozenset(self.picture.notices)
+            new = [notice for notice in found if notice in lasting - said]
+            said = lasting
             if found != self.picture.notices:
                 self.show(notices=found)
             if new and not isinstance(self.screen, ControlScreen):
-                self.flash(new[0].text, "error" if new[0].error else "warning")
+                self.flash(new[0].text, "error" if new[0].error else "warning", news=True)
             await asyncio.sleep(NOTICES_EVERY)
 
     def go_to_task(self, task_id: str) -> None:
@@ -244,8 +255,8 @@ class OctopoidApp(Host):
             self._feed.retry_now()
         self.flash("reading everything again")
 
-    def flash(self, text: str, severity: Severity = "information") -> None:
-        flash = self.keep_flash(text, severity)
+    def flash(self, text: str, severity: Severity = "information", *, news: bool = False) -> None:
+        flash = self.keep_flash(text, severity, news=news)
         for screen in reversed(self.screen_stack):
             if isinstance(screen, FleetScreen) and screen.is_mounted:
                 screen.flash(flash)

@@ -60,6 +60,8 @@ class Flash:
     at: datetime
     text: str
     severity: Severity
+    news: bool = False
+    """Whether it has come about by itself, and answers no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,12 @@ class Host(App[None], inherit_bindings=False):
         self.picture = replace(self.picture, **changes)
         self.pictures.publish(self.picture)
 
-    def flash(self, text: str, severity: Severity = "information") -> None:
-        """Say something on the line meant for it, and keep it for the log."""
+    def flash(self, text: str, severity: Severity = "information", *, news: bool = False) -> None:
+        """Say something on the line meant for it, and keep it for the log.
+
+        Args:
+            news: it answers no key of a person, and so waits its turn behind what does.
+        """
         raise NotImplementedError
 
     def go_to_task(self, task_id: str) -> None:
@@ -145,8 +151,8 @@ class Host(App[None], inherit_bindings=False):
         """Read everything again, now."""
         raise NotImplementedError
 
-    def keep_flash(self, text: str, severity: Severity) -> Flash:
-        flash = Flash(self.now(), clean_line(text, 400), severity)
+    def keep_flash(self, text: str, severity: Severity, *, news: bool) -> Flash:
+        flash = Flash(self.now(), clean_line(text, 400), severity, news)
         self.flashes.append(flash)
         return flash
 

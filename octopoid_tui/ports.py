@@ -5,16 +5,18 @@ The screens know only these, so that they run the same over the real desk and ov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from backend.interface import Action, Backend
 from backend.model import Actor, Message, Queue, Task
+from backend.planning import Draft
 
 if TYPE_CHECKING:
     from scheduler.admission.verdict import Explanation as Explanation
     from scheduler.agents.events import AgentEvent as AgentEvent
     from scheduler.answers import RuleWish as RuleWish
+    from scheduler.budget import Standing as Standing
     from scheduler.desk import TaskDraft as TaskDraft
     from scheduler.jobs import JobHealth as JobHealth
     from scheduler.notices import Notice as Notice
@@ -31,6 +33,8 @@ class DeskPort(Protocol):
     def actor(self) -> Actor: ...
 
     async def enqueue(self, draft: TaskDraft) -> Task: ...
+
+    async def promote(self, draft_id: str, drafts: Sequence[TaskDraft]) -> Draft: ...
 
     async def accept(
         self, task_id: str, *, by: str | None = None, override: str | None = None, wait: bool = True
@@ -63,6 +67,8 @@ class DeskPort(Protocol):
     async def note(self, task_id: str, text: str) -> Message: ...
 
     async def interrupt(self, name: str, text: str) -> Message: ...
+
+    async def budgets(self) -> Standing: ...
 
     async def notices(self) -> tuple[Notice, ...]: ...
 

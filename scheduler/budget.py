@@ -109,6 +109,14 @@ class Line:
         return f"{self.name} is spent: {self.amount(self.used)} of {self.amount(self.limit)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What people want to know of budgets: the shared ones with what is used, and all that is set."""
+
+    shared: tuple[Line, ...]
+    limits: Budgets
+
+
 def lines(
     budgets: Budgets,
     spec: AgentSpec | None,

@@ -6,6 +6,7 @@ Changes go through the backend. What only git knows is read here, off the event 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -33,16 +34,16 @@ from backend.model import (
     TaskFilter,
     TaskType,
 )
-from backend.planning import find_project
+from backend.planning import Draft, find_project
 from backend.ranking import Question
 from backend.sync import SyncMode
 from scheduler.admission.candidate import role_wanted
 from scheduler.admission.explain import explain, with_known
 from scheduler.admission.verdict import Explanation
-from scheduler.admission.world import moment, read_world
+from scheduler.admission.world import moment, read_world, slots_of
 from scheduler.agents.events import AgentEvent
 from scheduler.answers import RuleWish, give_answer, open_questions
-from scheduler.budget import spent_by, total
+from scheduler.budget import Standing, read_ledger, shared_lines, spent_by, total
 from scheduler.fleet import Fleet
 from scheduler.git import facts
 from scheduler.git.hub import Hub
@@ -130,19 +131,40 @@ class Desk:
             BadInput: no title, a bad id, an unknown role.
             MissingBranch: the base branch does not exist; the nearest names are given.
         """
+        new = await self._written(draft)
+        await self._require_room(1)
+        return await self.backend.create_task(new, actor=self.actor)
+
+    async def promote(self, draft_id: str, drafts: Sequence[TaskDraft]) -> Draft:
+        """Queue the tasks that a draft becomes, all or none of them.
+
+        Raises:
+            NotFound: there is no such draft.
+            BadInput, MissingBranch: as in `enqueue`, for any of them.
+        """
+        tasks = [await self._written(one) for one in drafts]
+        await self._require_room(len(tasks))
+        return await self.backend.promote_draft(draft_id, tasks, actor=self.actor)
+
+    async def _require_room(self, more: int) -> None:
+        limit = self.project.config.limits.incoming
+        if limit is None:
+            return
+        if (await self.backend.count_queues()).get(Queue.INCOMING, 0) + more > limit:
+            raise Refused(f"{limit} tasks wait already (limits.incoming)", "finish some, or raise the limit")
+
+    async def _written(self, draft: TaskDraft) -> NewTask:
+        """What is to be stored of a task, with what the project adds."""
         title = clean(draft.title, newlines=False).strip()
         if not title:
             raise BadInput("the task has no title", "give it one line that says what is wanted")
-        limit = self.project.config.limits.incoming
-        if limit is not None and (await self.backend.count_queues()).get(Queue.INCOMING, 0) >= limit:
-            raise Refused(f"{limit} tasks wait already (limits.incoming)", "finish some, or raise the limit")
         load_role(draft.role, self.project.layout.roles)
         group = await find_project(self.backend, draft.project_id) if draft.project_id is not None else None
         own = None if group is None else group.base_branch
         branch = draft.base_branch or own or self.project.config.repo.main_branch
         hub = await self._open_hub()
         _, sha = await asyncio.to_thread(hub.resolve_base, branch)
-        new = NewTask(
+        return NewTask(
             id=check_id(draft.id, "task id") if draft.id is not None else new_id(),
             title=title,
             role=draft.role,
@@ -162,7 +184,6 @@ class Desk:
             metadata=draft.metadata,
             scope=None if group is None else group.scope,
         )
-        return await self.backend.create_task(new, actor=self.actor)
 
     async def enqueue_file(self, path: Path, **overrides: Any) -> Task:
         """Store the task that a file describes; `overrides` are fields of `TaskDraft`.
@@ -458,6 +479,13 @@ class Desk:
             self._waiting = Waiting(await self._open_hub(), self.project.repo)
         waiting = () if self._waiting is None else await asyncio.to_thread(self._waiting.look)
         return (*config_notices(self.project), *alert_notices(await self.backend.list_alerts()), *waiting)
+
+    async def budgets(self) -> Standing:
+        """The budgets that are set, and how much of those that are shared is used."""
+        budgets, agents = self.project.config.budgets, self.project.agents
+        specs = {slot.name: slot.spec for slot in slots_of(agents)}
+        ledger = await read_ledger(self.backend, budgets, specs, from_ms(self._clock.now_ms()))
+        return Standing(tuple(shared_lines(budgets, agents, ledger, sorted(ledger.projects))), budgets)
 
     async def status(self) -> Json:
         """Everything `octopoid status --json` says."""

@@ -18,11 +18,14 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests" / "screens"))
 
 from app_pilot import SMALL, WIDE, Driven, driving  # noqa: E402
-from fixed_desk import FixedDesk, ago, empty, fleet, recorded  # noqa: E402
+from fixed_desk import FixedDesk, ago, empty, fleet, planned, recorded  # noqa: E402
 
 from backend.sync import Conflict, SyncMode, SyncState  # noqa: E402
 from octopoid_tui.screens.dialogs.help import Help  # noqa: E402
 from octopoid_tui.screens.dialogs.new_task import NewTask  # noqa: E402
+from octopoid_tui.screens.places.costs import CostsScreen  # noqa: E402
+from octopoid_tui.screens.places.projects import ProjectsScreen  # noqa: E402
+from octopoid_tui.screens.places.rules import RulesScreen  # noqa: E402
 from octopoid_tui.screens.review.screen import ReviewScreen  # noqa: E402
 from octopoid_tui.screens.sync.screen import SyncScreen  # noqa: E402
 from octopoid_tui.screens.task.screen import TaskScreen  # noqa: E402
@@ -67,6 +70,36 @@ async def transcript(driven: Driven) -> None:
 async def new_task(driven: Driven) -> None:
     await driven.press("n")
     await driven.until(lambda: isinstance(driven.screen, NewTask))
+
+
+async def agents(driven: Driven) -> None:
+    await driven.press("2")
+    await driven.until(lambda: "agents can:" in driven.text())
+
+
+async def projects(driven: Driven) -> None:
+    await driven.press("5")
+    await driven.until(lambda: isinstance(driven.screen, ProjectsScreen) and "1/5" in driven.text())
+    await driven.press("down")
+    await driven.until(lambda: "tasks start from api-limits" in driven.text())
+
+
+async def drafts(driven: Driven) -> None:
+    await projects(driven)
+    await driven.press("right_square_bracket", "down", "down")
+    await driven.until(lambda: "The public API has no limit" in driven.text())
+
+
+async def costs(driven: Driven) -> None:
+    await driven.press("6")
+    await driven.until(lambda: isinstance(driven.screen, CostsScreen) and "$1.52" in driven.text())
+    await driven.press("left_square_bracket")
+    await driven.until(lambda: "gone-since" in driven.text())
+
+
+async def rules(driven: Driven) -> None:
+    await driven.press("7")
+    await driven.until(lambda: isinstance(driven.screen, RulesScreen) and "in force of" in driven.text())
 
 
 async def conflict(driven: Driven) -> None:
@@ -121,6 +154,13 @@ SHOTS = (
     Shot("help", MIDDLE, prepare=show_help),
     Shot("conflict", MIDDLE, desk=without_server, prepare=conflict, mode="remote"),
     Shot("conflict-80x24", SMALL, desk=without_server, prepare=conflict, mode="remote"),
+    Shot("agents-80x24", SMALL, prepare=agents),
+    Shot("projects", desk=planned, prepare=projects),
+    Shot("drafts-80x24", SMALL, desk=planned, prepare=drafts),
+    Shot("costs", MIDDLE, desk=planned, prepare=costs),
+    Shot("costs-80x24", SMALL, desk=planned, prepare=costs),
+    Shot("rules", MIDDLE, desk=planned, prepare=rules),
+    Shot("rules-80x24", SMALL, desk=planned, prepare=rules),
     Shot("empty", MIDDLE, desk=empty),
 )
 

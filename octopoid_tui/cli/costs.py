@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from backend.model import Json, Usage, UsageBy
 from octopoid_tui.cli.output import BOLD, Style, columns, say_json, say_styled
 from octopoid_tui.cli.session import Session, run_session
 from octopoid_tui.cli.tasks import JsonFlag
+
+if TYPE_CHECKING:
+    from scheduler.budget import Line, Standing
 
 SHOWN = 20
 """Lines of each part, the dearest first; `--json` has all."""
@@ -24,18 +27,20 @@ def costs(
     """Show what runs have cost and which tokens they used, today unless said otherwise.
 
     A run counts for the day on which it began, and a day begins at this machine's midnight.
+    Budgets that several tasks share are listed with what is used of them.
     """
     now = datetime.now(UTC)
     since = day_of(now - timedelta(days=days - 1))[0]
 
-    async def work(session: Session) -> dict[UsageBy, list[Usage]]:
-        return {by: await session.desk.backend.usage(by, since=since) for by in UsageBy}
+    async def work(session: Session) -> tuple[dict[UsageBy, list[Usage]], Standing]:
+        used = {by: await session.desk.backend.usage(by, since=since) for by in UsageBy}
+        return used, await session.desk.budgets()
 
-    found = run_session(work)
+    found, standing = run_session(work)
     if as_json:
-        say_json(_fields(found, since))
+        say_json({**_fields(found, since), "budgets": [_budget_fields(line) for line in standing.shared]})
     else:
-        say_styled(_text(found))
+        say_styled(_text(found, standing))
 
 
 def _fields(found: dict[UsageBy, list[Usage]], since: datetime) -> Json:
@@ -46,6 +51,16 @@ def _fields(found: dict[UsageBy, list[Usage]], since: datetime) -> Json:
         "tokens": sum(one.tokens for one in agents),
         "runs": sum(one.runs for one in agents),
         **{f"by_{by}": [_row_fields(by, one) for one in rows] for by, rows in found.items()},
+    }
+
+
+def _budget_fields(line: Line) -> Json:
+    return {
+        "reach": line.reach.value,
+        "of": line.of or None,
+        "unit": "tokens" if line.tokens else "usd",
+        "used": round(line.used, 6),
+        "limit": line.limit,
     }
 
 
@@ -61,11 +76,14 @@ def _row_fields(by: UsageBy, usage: Usage) -> Json:
     }
 
 
-def _text(found: dict[UsageBy, list[Usage]]) -> str:
+def _text(found: dict[UsageBy, list[Usage]], standing: Standing) -> str:
     style, agents = Style(), found[UsageBy.AGENT]
     cost, tokens = sum(one.cost_usd for one in agents), sum(one.tokens for one in agents)
     runs = sum(one.runs for one in agents)
     parts = [style(f"${cost:.2f}, {tokens:,} tokens, {runs} run{'' if runs == 1 else 's'}", BOLD)]
+    if standing.shared:
+        lines = [_line(one) for one in standing.shared]
+        parts.append(columns([("BUDGET", "PART", "USED", "LIMIT"), *lines], indent="  "))
     for by in (UsageBy.PROJECT, UsageBy.AGENT, UsageBy.TASK):
         rows = found[by]
         if not rows:
@@ -75,6 +93,10 @@ def _text(found: dict[UsageBy, list[Usage]]) -> str:
         if len(rows) > SHOWN:
             parts.append(style(f"  and {len(rows) - SHOWN} more"))
     return "\n\n".join(parts)
+
+
+def _line(line: Line) -> tuple[str, ...]:
+    return line.name, f"{line.used / line.limit:.0%}", line.amount(line.used), line.amount(line.limit)
 
 
 def _row(usage: Usage) -> tuple[str, ...]:

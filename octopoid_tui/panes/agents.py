@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from textual import getters, on
+from textual import events, getters, on
 from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Static
 
+from backend.clean import clean_line
 from backend.model import Agent, AgentStatus, Run
 from octopoid_tui.formats import age, count, money
 from octopoid_tui.host import Picture
@@ -31,9 +34,11 @@ class AgentsPane(Pane):
     TITLE = "Agents"
 
     grid = getters.query_one(Grid)
+    detail = getters.query_one("#agent-detail", Static)
 
     def compose(self) -> ComposeResult:
         yield Grid(COLUMNS, id="agents-grid")
+        yield Static("", id="agent-detail", markup=False)
 
     def show(self, picture: Picture) -> None:
         snapshot = picture.snapshot
@@ -49,9 +54,15 @@ class AgentsPane(Pane):
         self.set_count(f"{working}/{len(snapshot.agents)} at work" if snapshot.agents else 0)
 
     @property
+    def agent(self) -> Agent | None:
+        """The agent under the cursor."""
+        agents = self.app.picture.snapshot.agents
+        return next((a for a in agents if key_of(a) == self.grid.cursor_id), None)
+
+    @property
     def selection(self) -> Selection:
         snapshot = self.app.picture.snapshot
-        chosen = next((a for a in snapshot.agents if key_of(a) == self.grid.cursor_id), None)
+        chosen = self.agent
         if chosen is None:
             return Selection()
         task = snapshot.tasks.get(chosen.task_id or "")
@@ -65,7 +76,18 @@ class AgentsPane(Pane):
     @on(Grid.Highlighted)
     def _cursor_moved(self, event: Grid.Highlighted) -> None:
         event.stop()
+        self._show_detail()
         self.changed()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        # Textual calls the handler of the class above by itself.
+        self._show_detail()
+
+    def _show_detail(self) -> None:
+        """What the agent under the cursor can do; the grid has all the room until somebody asks."""
+        chosen = self.agent if self.grid.has_focus else None
+        if chosen is not None:
+            self.detail.update(abilities(chosen))
 
     @on(Grid.Selected)
     def _row_opened(self, event: Grid.Selected) -> None:
@@ -84,6 +106,19 @@ def doing(agent: Agent, snapshot: Snapshot) -> str:
         asks = "asks: " if agent.status is AgentStatus.WAITING else ""
         return f"{asks}{task.title}"
     return agent.reason or agent.task_id or "no reason is known"
+
+
+def abilities(agent: Agent) -> Content:
+    """What an agent of this kind can do, as its adapter says."""
+    from scheduler.steer import caps_of  # with every adapter: only once an agent is looked at
+
+    kind = f"{clean_line(agent.adapter, 40)} agents"
+    names = caps_of(agent.adapter).names()
+    if not names:
+        return Content.styled(
+            f"{kind} can do no more than their work, and ask by: octopoid ask", "$text-muted"
+        )
+    return Content.assemble((f"{kind} can: ", "$text-muted"), ", ".join(names))
 
 
 def row(agent: Agent, picture: Picture) -> Row:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from octopoid_tui.actions import Context
 from octopoid_tui.host import Host
-from octopoid_tui.screens import deciding, steering
+from octopoid_tui.screens import deciding, planning, steering
 from octopoid_tui.screens.dialogs.confirm import Confirm
+
+if TYPE_CHECKING:
+    from octopoid_tui.screens.places.base import PlaceScreen
 
 Operation = Callable[[Host, Context], Awaitable[bool]]
 
@@ -45,6 +49,38 @@ async def open_sync(host: Host, context: Context) -> bool:
     from octopoid_tui.screens.sync.screen import SyncScreen
 
     await host.push_screen(SyncScreen())
+    return True
+
+
+async def open_projects(host: Host, context: Context) -> bool:
+    from octopoid_tui.screens.places.projects import ProjectsScreen
+
+    return await _go_to(host, ProjectsScreen())
+
+
+async def open_costs(host: Host, context: Context) -> bool:
+    from octopoid_tui.screens.places.costs import CostsScreen
+
+    return await _go_to(host, CostsScreen())
+
+
+async def open_rules(host: Host, context: Context) -> bool:
+    from octopoid_tui.screens.places.rules import RulesScreen
+
+    return await _go_to(host, RulesScreen())
+
+
+async def _go_to(host: Host, place: PlaceScreen) -> bool:
+    """Show a place of its own; it takes that of another one, and one that is shown already stays."""
+    from octopoid_tui.screens.places.base import PlaceScreen
+
+    shown = host.screen
+    if isinstance(shown, PlaceScreen) and shown.WHERE is place.WHERE:
+        return True
+    if isinstance(shown, PlaceScreen):
+        await host.switch_screen(place)
+    else:
+        await host.push_screen(place)
     return True
 
 
@@ -114,6 +150,14 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "open_task": open_task,
         "review": review,
         "open_sync": open_sync,
+        "open_projects": open_projects,
+        "open_costs": open_costs,
+        "open_rules": open_rules,
+        "new_planned": planning.new_planned,
+        "edit_planned": planning.edit_planned,
+        "state_planned": planning.state_planned,
+        "promote": planning.promote,
+        "revoke_rule": planning.revoke_rule,
         "copy_id": copy_id,
         "help": show_help,
         "palette": palette,

@@ -166,13 +166,14 @@ async def pause(host: Host, context: Context) -> bool:
 async def new_task(host: Host, context: Context) -> bool:
     from octopoid_tui.screens.dialogs.new_task import Form, NewTask  # mounts a dozen widgets: not at start
 
-    form: Form | None = Form.of_draft(host.drafts.get("new-task", ""), context)
+    form = Form.of_draft(host.drafts.get("new-task", ""), context)
     problem = ""
     while True:
-        dialog = NewTask(form or Form(), context.snapshot, problem)
-        form = await host.push_screen_wait(dialog)
-        host.drafts["new-task"] = dialog.form.to_draft()
-        if form is None:
+        dialog = NewTask(form, context.snapshot, problem)
+        sent = await host.push_screen_wait(dialog)
+        form = dialog.form
+        host.drafts["new-task"] = form.to_draft()
+        if sent is None:
             return False
         try:
             task = await host.desk.enqueue(form.draft())

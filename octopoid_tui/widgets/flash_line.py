@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
@@ -10,12 +12,17 @@ from backend.clean import clean_line
 from octopoid_tui.host import Flash
 
 SECONDS = 6.0
+LEAST_SECONDS = 2.5
+"""So long a flash stands at least before news takes its place."""
 _STYLES = {"information": "$text-success", "warning": "$text-warning", "error": "$text-error"}
 _GLYPHS = {"information": "✓", "warning": "!", "error": "✗"}
 
 
 class FlashLine(Static):
-    """A flash stays for six seconds, an error twice as long."""
+    """A flash stays for six seconds, an error twice as long.
+
+    What a person's own key has done is said at once. News waits until what is said has been there to read.
+    """
 
     DEFAULT_CSS = "FlashLine { height: 1; padding: 0 1; text-overflow: ellipsis; text-wrap: nowrap; }"
 
@@ -23,6 +30,8 @@ class FlashLine(Static):
         super().__init__("", id=id, markup=False)
         self._hint = Content("")
         self._flash: Flash | None = None
+        self._news: Flash | None = None
+        self._fresh = False
         self._timer: Timer | None = None
 
     @property
@@ -31,12 +40,32 @@ class FlashLine(Static):
         return str(self.content)
 
     def flash(self, flash: Flash) -> None:
-        self._flash = flash
+        if flash.news and self._fresh:
+            self._news = flash
+        else:
+            self._show(flash)
+
+    def _show(self, flash: Flash) -> None:
+        self._flash, self._fresh = flash, True
         style = _STYLES[flash.severity]
         self._say(Content.assemble((f"{_GLYPHS[flash.severity]} ", f"{style} bold"), (flash.text, style)))
+        self._after(LEAST_SECONDS, self._read)
+
+    def _read(self) -> None:
+        """What is said could be read by now."""
+        self._fresh = False
+        news, self._news = self._news, None
+        if news is not None:
+            self._show(news)
+        elif self._flash is not None:
+            whole = SECONDS * (2 if self._flash.severity == "error" else 1)
+            self._after(whole - LEAST_SECONDS, self.clear)
+
+    def _after(self, seconds: float, do: Callable[[], None]) -> None:
+        """Do this then, and nothing else that was to be done."""
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_timer(SECONDS * (2 if flash.severity == "error" else 1), self.clear)
+        self._timer = self.set_timer(seconds, do)
 
     def set_hint(self, text: str) -> None:
         """What to say while there is no flash."""

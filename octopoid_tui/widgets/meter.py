@@ -33,8 +33,13 @@ def meter(fraction: float, width: int, word: str = "") -> Content:
     room = width - (len(tail) + 1 if tail else 0)
     if room < 2:
         return Content.styled(tail or "█"[:width], style).truncate(width, ellipsis=True)
-    bar = Content.assemble((_bar(fraction, room), style))
-    return Content.assemble(bar, " ", (tail, style)) if tail else bar
+    left = bar(fraction, room, style)
+    return Content.assemble(left, " ", (tail, style)) if tail else left
+
+
+def bar(fraction: float, width: int, style: str = "$text-primary") -> Content:
+    """How much of something is done or used: no alarm of its own. `fraction` is clipped to 0 and 1."""
+    return Content.styled(_bar(min(1.0, max(0.0, fraction)), width), style)
 
 
 def _bar(fraction: float, width: int) -> str:
@@ -42,8 +47,8 @@ def _bar(fraction: float, width: int) -> str:
     if fraction > 0:
         eighths = max(1, eighths)
     full, rest = divmod(eighths, 8)
-    bar = "█" * full + (_EIGHTHS[rest] if rest else "")
-    return bar + _TRACK * (width - len(bar))
+    filled = "█" * full + (_EIGHTHS[rest] if rest else "")
+    return filled + _TRACK * (width - len(filled))
 
 
 def sparkline(values: Sequence[float], width: int) -> Content:

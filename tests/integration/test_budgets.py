@@ -198,3 +198,18 @@ async def test_an_agent_that_waits_for_its_provider_keeps_others_from_starting(t
         assert await runs_of(work, "t2") == []
         (question,) = await work.backend.open_questions()
         assert question.conversation_id == "t1", "the one that waits goes on"
+
+
+async def test_the_desk_tells_each_shared_budget_and_how_much_is_used(tmp_path: Path) -> None:
+    budgets = "day_usd: 10, project_usd: 4, task_usd: 9, task_tokens: 5000"
+    async with at_work(project(tmp_path, budgets, "  day_usd: 3\n")) as work:
+        await work.desk.enqueue(draft(SPEND, project_id="web"))
+        async with running(work):
+            await until(ended(work, Outcome.SUBMITTED), "the run to be ended")
+        standing = await work.desk.budgets()
+    assert [(line.reach, line.of, line.used, line.limit) for line in standing.shared] == [
+        ("agent", "worker", 2.0, 3.0),
+        ("project", "web", 2.0, 4.0),
+        ("day", "", 2.0, 10.0),
+    ]
+    assert (standing.limits.task_usd, standing.limits.task_tokens) == (9, 5000)

@@ -99,3 +99,9 @@ def test_rules_and_costs_from_the_commands(house: House) -> None:
     assert costs["by_agent"][0]["agent"] == "sh"
     assert costs["by_project"][0]["project"] is None
     assert "$0.00, 0 tokens, 2 runs" in house.ok("costs", "--days", "2")
+    assert costs["budgets"] == []
+    config = house.repo.path / ".octopoid" / "config.yaml"
+    config.write_text(config.read_text() + "\nbudgets: {day_usd: 5}\n")
+    (budget,) = house.json("costs")["budgets"]
+    assert budget == {"reach": "day", "of": None, "unit": "usd", "used": 0, "limit": 5}
+    assert "today's budget  0%    $0.00  $5.00" in house.ok("costs")

@@ -6,13 +6,14 @@ It keeps what it is asked to do in `calls`, answers like the real one, and can b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from backend.clock import ManualClock, from_ms
+from backend.config.schema import Budgets
 from backend.errors import NotFound, OctopoidError
 from backend.interface import Action
 from backend.model import (
@@ -30,6 +31,8 @@ from backend.model import (
     Pause,
     Priority,
     Queue,
+    Rule,
+    RuleScope,
     Run,
     RunStatus,
     SenderType,
@@ -37,11 +40,24 @@ from backend.model import (
     TaskFilter,
     TaskPatch,
     TaskType,
+    Usage,
+    UsageBy,
+)
+from backend.planning import (
+    Draft,
+    DraftPatch,
+    DraftStatus,
+    NewDraft,
+    NewProject,
+    Project,
+    ProjectPatch,
+    ProjectStatus,
 )
 from backend.sync import LOCAL, Choice, Conflict, SyncState, Waiting
 from scheduler.admission.verdict import Explanation, closed, passed
 from scheduler.agents.events import AgentEvent
 from scheduler.answers import RuleWish
+from scheduler.budget import Line, Reach, Standing
 from scheduler.notices import Notice
 from scheduler.runs.pages import Page, holds, read_event
 
@@ -116,6 +132,35 @@ def evidence(task_id: str, check: str, exit_code: int | None = 0, **fields: Any)
     return Evidence(**{**base, "exit_code": exit_code, **fields})
 
 
+def project(
+    project_id: str, title: str, status: ProjectStatus = ProjectStatus.ACTIVE, **known: Any
+) -> Project:
+    base: dict[str, Any] = {
+        "description": "", "base_branch": None, "auto_accept": False, "scope": None, "version": 1,
+        "created_by": "human:ana", "created_at": ago(days=3), "updated_at": ago(hours=7),
+        "completed_at": None, "metadata": {},
+    }  # fmt: skip
+    return Project(id=project_id, title=title, status=status, **{**base, **known})
+
+
+def draft(draft_id: str, title: str, status: DraftStatus = DraftStatus.IDEA, **known: Any) -> Draft:
+    base: dict[str, Any] = {
+        "body": "", "project_id": None, "file_path": None, "tags": (), "task_ids": (), "scope": None,
+        "version": 1, "created_by": "human:ana", "created_at": ago(days=2), "updated_at": ago(hours=5),
+        "metadata": {},
+    }  # fmt: skip
+    return Draft(id=draft_id, title=title, status=status, **{**base, **known})
+
+
+def rule(rule_id: str, pattern: str, answer: str, **known: Any) -> Rule:
+    base: dict[str, Any] = {
+        "scope": RuleScope.ROLE, "scope_id": "implement", "kind": MessageKind.PERMISSION, "exact": True,
+        "author": "human:ana", "message_id": "m-0", "created_at": ago(days=1), "expires_at": None, "uses": 0,
+        "last_used_at": None, "revoked_at": None,
+    }  # fmt: skip
+    return Rule(id=rule_id, pattern=pattern, answer=answer, **{**base, **known})
+
+
 @dataclass
 class FixedBackend:
     """The part of `Backend` that the screens read, over dictionaries."""
@@ -133,6 +178,11 @@ class FixedBackend:
     conflicts: list[Conflict] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     settled: list[tuple[str, Choice]] = field(default_factory=list)
+    projects: dict[str, Project] = field(default_factory=dict)
+    drafts: dict[str, Draft] = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=dict)
+    used: dict[UsageBy, list[Usage]] = field(default_factory=dict)
+    asked_since: list[datetime] = field(default_factory=list)
     seq: int = 0
     reads: list[str] = field(default_factory=list)
     failure: OctopoidError | None = None
@@ -273,9 +323,75 @@ class FixedBackend:
         self._read("sync_now")
         return self.sync
 
+    async def list_projects(self) -> list[Project]:
+        self._read("list_projects")
+        return list(self.projects.values())
+
+    async def get_project(self, project_id: str) -> Project:
+        self._read("get_project")
+        if project_id not in self.projects:
+            raise NotFound(f"there is no project {project_id!r}", "octopoid projects lists them")
+        return self.projects[project_id]
+
+    async def create_project(self, new: NewProject, *, actor: Actor) -> Project:
+        self._read("create_project")
+        self.projects[new.id] = project(
+            new.id, new.title, description=new.description, base_branch=new.base_branch,
+            auto_accept=new.auto_accept, created_by=new.created_by,
+        )  # fmt: skip
+        await self.emit("project", new.id)
+        return self.projects[new.id]
+
+    async def edit_project(
+        self, project_id: str, patch: ProjectPatch, *, actor: Actor, version: int | None = None
+    ) -> Project:
+        self._read("edit_project")
+        self.projects[project_id] = _patched(self.projects[project_id], patch, version)
+        await self.emit("project", project_id)
+        return self.projects[project_id]
+
+    async def list_drafts(self) -> list[Draft]:
+        self._read("list_drafts")
+        return list(self.drafts.values())
+
+    async def create_draft(self, new: NewDraft, *, actor: Actor) -> Draft:
+        self._read("create_draft")
+        self.drafts[new.id] = draft(new.id, new.title, body=new.body, project_id=new.project_id)
+        await self.emit("draft", new.id)
+        return self.drafts[new.id]
+
+    async def edit_draft(
+        self, draft_id: str, patch: DraftPatch, *, actor: Actor, version: int | None = None
+    ) -> Draft:
+        self._read("edit_draft")
+        self.drafts[draft_id] = _patched(self.drafts[draft_id], patch, version)
+        await self.emit("draft", draft_id)
+        return self.drafts[draft_id]
+
+    async def list_rules(self) -> list[Rule]:
+        self._read("list_rules")
+        return list(self.rules.values())
+
+    async def revoke_rule(self, rule_id: str, *, actor: Actor) -> Rule:
+        self._read(f"revoke_rule {rule_id}")
+        self.rules[rule_id] = replace(self.rules[rule_id], revoked_at=NOW)
+        return self.rules[rule_id]
+
+    async def usage(self, by: UsageBy, *, since: datetime) -> list[Usage]:
+        self._read("usage")
+        self.asked_since.append(since)
+        return self.used.get(by, [])
+
     async def cost_since(self, since: datetime) -> float:
         self._read("cost_since")
         return self.cost
+
+
+def _patched(known: Any, patch: Any, version: int | None) -> Any:
+    assert version == known.version
+    wanted = {name: getattr(patch, name) for name in patch.__slots__}
+    changed = {name: value for name, value in wanted.items() if value is not None}
+    return replace(known, **changed, version=known.version + 1)
 
 
 @dataclass
@@ -317,6 +433,7 @@ class FixedDesk:
     diffs: Mapping[str, str] = field(default_factory=dict)
     transcripts: dict[str, list[AgentEvent]] = field(default_factory=dict)
     troubles: tuple[Notice, ...] = ()
+    standing: Standing = field(default_factory=lambda: Standing((), Budgets()))
 
     def _call(self, *what: Any) -> None:
         self.calls.append(what)
@@ -332,6 +449,22 @@ class FixedDesk:
         new = task("01newtask00001", draft.title, body=draft.body, priority=draft.priority, role=draft.role)
         await self.backend.put(new)
         return self.backend.tasks[new.id]
+
+    async def promote(self, draft_id: str, drafts: Sequence[Any]) -> Draft:
+        self._call("promote", draft_id, tuple(drafts))
+        known, made = self.backend.drafts[draft_id], []
+        for number, one in enumerate(drafts, 1):
+            new = task(f"{draft_id}-{number}", one.title, body=one.body, project_id=one.project_id)
+            await self.backend.put(new)
+            made.append(new.id)
+        after = replace(known, status=DraftStatus.PROMOTED, task_ids=(*known.task_ids, *made), version=9)
+        self.backend.drafts[draft_id] = after
+        await self.backend.emit("draft", draft_id)
+        return after
+
+    async def budgets(self) -> Standing:
+        self._call("budgets")
+        return self.standing
 
     async def accept(
         self, task_id: str, *, by: str | None = None, override: str | None = None, wait: bool = True
@@ -572,6 +705,106 @@ def recorded() -> FixedDesk:
     ours = next(run for run in desk.backend.runs if run.id == "run-4")
     session = next(event.data["session_ref"] for event in events if event.kind == "session.started")
     desk.backend.runs[desk.backend.runs.index(ours)] = replace(ours, session_id=session)
+    return desk
+
+
+LIMITER = """\
+The public API has no limit: one client can slow everybody down.
+
+- a token bucket per key, kept in the process
+- 429 with Retry-After, and the limits in every answer
+- the limits in the reference
+
+Open: whether internal callers are counted too.
+"""
+
+
+def planned() -> FixedDesk:
+    """The fleet with projects, drafts, rules, and what all of it has cost."""
+    desk = fleet()
+    backend = desk.backend
+    of = {"b2": "limits", "d1": "limits", "d2": "limits", "c1": "limits", "g1": "limits", "b1": "sessions",
+          "a1": "cache", "g2": "cache", "a2": "docs"}  # fmt: skip
+    for end, project_id in of.items():
+        task_id = f"01kc7m2q9x4{end}"
+        backend.tasks[task_id] = replace(backend.tasks[task_id], project_id=project_id)
+    listed = (
+        project("limits", "Limits for the public API", base_branch="api-limits",
+                description="No client may slow the others down.\n\nDone when the load test of the "
+                "gateway holds with one client that sends all it can."),
+        project("sessions", "New token format for sessions"),
+        project("cache", "A cache that stays within its size", auto_accept=True),
+        project("docs", "Reference of every setting"),
+        project("2025-import", "Import from the old tracker", ProjectStatus.COMPLETED),
+        project("desktop", "A desktop program", ProjectStatus.ABANDONED),
+    )  # fmt: skip
+    backend.projects = {one.id: one for one in listed}
+    papers = (
+        draft(
+            "01kc7m2q9x6a1",
+            "A rate limiter for the public API",
+            DraftStatus.PROMOTED,
+            body=LIMITER,
+            project_id="limits",
+            task_ids=("01kc7m2q9x4b2", "01kc7m2q9x4d1", "01kc7m2q9x4d2"),
+        ),
+        draft(
+            "01kc7m2q9x6a2",
+            "Limits for callers inside of the network",
+            DraftStatus.PROPOSED,
+            project_id="limits",
+            body=LIMITER,
+            tags=("api", "limits"),
+            updated_at=ago(minutes=20),
+        ),
+        draft("01kc7m2q9x6a3", "A settings page", updated_at=ago(days=1)),
+        draft("01kc7m2q9x6a4", "Sign commits of agents", updated_at=ago(hours=2)),
+        draft("01kc7m2q9x6a5", "A mascot", DraftStatus.ARCHIVED),
+    )
+    backend.drafts = {one.id: one for one in papers}
+    given = (
+        rule("01kc7m2q9x7a1", "May I run `npm install` in the worktree?", "allow once", uses=14,
+             last_used_at=ago(minutes=9)),
+        rule("01kc7m2q9x7a2", "May I run `make *`?", "allow once", exact=False, scope=RuleScope.PROJECT,
+             scope_id="", uses=61, last_used_at=ago(minutes=2)),
+        rule("01kc7m2q9x7a3", "Which Python version do I write for?", "3.11 and later", uses=3,
+             kind=MessageKind.QUESTION, scope=RuleScope.AGENT, scope_id="impl-2",
+             expires_at=NOW + timedelta(days=4), last_used_at=ago(hours=3)),
+        rule("01kc7m2q9x7a4", "May I push to origin?", "deny", revoked_at=ago(hours=1)),
+        rule("01kc7m2q9x7a5", "May I edit the lock file?", "allow once", uses=1, expires_at=ago(hours=2),
+             last_used_at=ago(hours=9), author="human:bob"),
+    )  # fmt: skip
+    backend.rules = {one.id: one for one in given}
+    backend.used = {
+        UsageBy.PROJECT: [
+            Usage("limits", 6, 1.52, 61_000, 14_200, 1_820_000, 90_000),
+            Usage("cache", 3, 0.84, 30_100, 9_020, 610_000, 41_000),
+            Usage("sessions", 1, 0.42, 18_400, 5_120, 412_000, 22_000),
+            Usage("", 4, 0.40, 11_000, 2_300, 190_000, 9_000),
+        ],
+        UsageBy.AGENT: [
+            Usage("impl-2", 5, 1.41, 52_000, 13_100, 1_610_000, 80_000),
+            Usage("impl-1", 4, 1.26, 48_500, 14_140, 1_022_000, 63_000),
+            Usage("impl-3", 3, 0.31, 11_900, 2_200, 300_000, 12_000),
+            Usage("docs-1", 2, 0.20, 8_100, 1_200, 100_000, 7_000),
+        ],
+        UsageBy.TASK: [
+            Usage("01kc7m2q9x4b2", 4, 1.32, 49_000, 12_000, 1_510_000, 71_000),
+            Usage("gone-since", 7, 0.82, 31_100, 6_520, 650_000, 39_000),
+            Usage("01kc7m2q9x4a1", 2, 0.62, 22_000, 7_000, 460_000, 30_000),
+            Usage("01kc7m2q9x4b1", 1, 0.42, 18_400, 5_120, 412_000, 22_000),
+        ],
+    }
+    desk.standing = Standing(
+        (
+            Line(Reach.AGENT, "impl-2", 1.41, 1.5, tokens=False),
+            Line(Reach.PROJECT, "limits", 10.02, 10.0, tokens=False),
+            Line(Reach.PROJECT, "cache", 3.4, 10.0, tokens=False),
+            Line(Reach.DAY, "", 3.18, 20.0, tokens=False),
+            Line(Reach.DAY, "", 313_000, 5_000_000, tokens=True),
+        ),
+        Budgets(task_usd=2.5, project_usd=10.0, day_usd=20.0, day_tokens=5_000_000),
+    )
     return desk
 
 

@@ -563,3 +563,17 @@ async def test_the_reason_of_a_pause_is_below_the_status_line() -> None:
     )
     async with driving(desk, SMALL) as d:
         assert "! nothing new starts; system:scheduler paused it: git clone failed" in d.lines()[1]
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE])
+async def test_the_agent_under_the_cursor_tells_what_its_kind_can_do(size: tuple[int, int]) -> None:
+    desk = fleet()
+    desk.backend.agents[-1] = replace(desk.backend.agents[-1], adapter="another")
+    async with driving(desk, size) as d:
+        assert "agents can" not in d.text()
+        await d.press("2")
+        assert "claude agents can: resume, steer, interrupt," in d.text()
+        await d.press("G")
+        assert "another agents can do no more than their work" in d.text()
+        await d.press("1")
+        assert "agents can" not in d.text()

@@ -14,6 +14,9 @@ from octopoid_tui.keys import check_keymap, document, textual_keymap
 from octopoid_tui.screens.control.screen import ControlScreen
 from octopoid_tui.screens.dialogs.help import help_text
 from octopoid_tui.screens.operations import OPERATIONS
+from octopoid_tui.screens.places.costs import CostsScreen
+from octopoid_tui.screens.places.projects import ProjectsScreen
+from octopoid_tui.screens.places.rules import RulesScreen
 from octopoid_tui.screens.review.screen import ReviewScreen
 from octopoid_tui.screens.sync.screen import SyncScreen
 from octopoid_tui.screens.task.screen import TaskScreen
@@ -27,6 +30,9 @@ SCREENS = {
     Where.TASK: TaskScreen,
     Where.REVIEW: ReviewScreen,
     Where.SYNC: SyncScreen,
+    Where.PROJECTS: ProjectsScreen,
+    Where.COSTS: CostsScreen,
+    Where.RULES: RulesScreen,
 }
 
 

@@ -1,24 +1,16 @@
-"""A form for a new task. It says what is wrong beside the field, and keeps what was typed."""
+"""The form for a new task."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from textual import getters, on
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
-from textual.widgets import Input, Static, TextArea
-
-from backend.clean import clean
 from backend.errors import BadInput
 from backend.ids import check_id
 from backend.model import Priority
 from octopoid_tui.actions import Context
-from octopoid_tui.screens.dialogs.base import Dialog, keys_line
+from octopoid_tui.screens.dialogs.form import Field, FormDialog
 from octopoid_tui.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -94,86 +86,27 @@ def _bad_names(field: str, text: str) -> dict[str, str]:
 
 
 FIELDS = (
-    ("title", "Title", "what is to be done, in one line"),
-    ("role", "Role", "implement"),
-    ("priority", "Priority", "P0, P1, P2 or P3"),
-    ("branch", "Base branch", "the main branch when empty"),
-    ("blocked_by", "Blocked by", "ids of tasks that come first"),
-    ("needs", "Needs", "names of resources"),
+    Field("title", "Title", "what is to be done, in one line"),
+    Field("body", "Description", long=True),
+    Field("role", "Role", "implement"),
+    Field("priority", "Priority", "P0, P1, P2 or P3"),
+    Field("branch", "Base branch", "the main branch when empty"),
+    Field("blocked_by", "Blocked by", "ids of tasks that come first"),
+    Field("needs", "Needs", "names of resources"),
 )
 
 
-class NewTask(Dialog[Form | None]):
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s,ctrl+enter,ctrl+j", "create", "Create", show=False, priority=True)
-    ]
-
-    area = getters.query_one("#body-text", TextArea)
-
+class NewTask(FormDialog):
     def __init__(self, form: Form, snapshot: Snapshot, problem: str = "") -> None:
-        super().__init__()
-        self._start = form
-        self._snapshot = snapshot
-        self._problem = problem
-        self.form = form
+        super().__init__(
+            "New task",
+            FIELDS,
+            asdict(form),
+            lambda values: Form(**values).problems(snapshot),
+            problem=problem,
+        )
+
+    @property
+    def form(self) -> Form:
         """What was typed; its opener reads it after the dialog was left."""
-
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog -medium") as box:
-            box.border_title = "New task"
-            with VerticalScroll(classes="dialog-body", can_focus=False):
-                yield from self._field(*FIELDS[0])
-                with Horizontal(classes="field"):
-                    yield Static("Description", classes="label", markup=False)
-                    yield TextArea(self._start.body, id="body-text", compact=True)
-                for field in FIELDS[1:]:
-                    yield from self._field(*field)
-            problem = Static(Content(clean(self._problem)), classes="dialog-complaint")
-            problem.display = bool(self._problem)
-            yield problem
-            yield keys_line(("tab", "next field"), ("ctrl+s", "create"), ("esc", "back, all is kept"))
-
-    def _field(self, name: str, label: str, hint: str) -> ComposeResult:
-        with Horizontal(classes="field"):
-            yield Static(label, classes="label", markup=False)
-            field = Input(getattr(self._start, name), placeholder=hint, id=f"field-{name}", compact=True)
-            field.cursor_blink = False
-            yield field
-        yield Static("", id=f"complaint-{name}", classes="complaint", markup=False)
-
-    def on_mount(self) -> None:
-        self.query_one("#field-title", Input).focus()
-
-    def _read_fields(self) -> None:
-        values = {name: self.query_one(f"#field-{name}", Input).value for name, _, _ in FIELDS}
-        self.form = Form(body=self.area.text, **values)
-
-    @on(Input.Changed)
-    def _recheck(self, event: Input.Changed) -> None:
-        self._read_fields()
-        name = (event.input.id or "").removeprefix("field-")
-        if self.query_one(f"#complaint-{name}").has_class("-shown"):
-            self._complain(name, self.form.problems(self._snapshot).get(name, ""))
-
-    @on(Input.Submitted)
-    def _next(self) -> None:
-        self.focus_next()
-
-    def _complain(self, name: str, text: str) -> None:
-        complaint = self.query_one(f"#complaint-{name}", Static)
-        complaint.update(Content(clean(text)))
-        complaint.set_class(bool(text), "-shown")
-
-    def action_leave(self) -> None:
-        self._read_fields()
-        super().action_leave()
-
-    def action_create(self) -> None:
-        self._read_fields()
-        problems = self.form.problems(self._snapshot)
-        for name, _, _ in FIELDS:
-            self._complain(name, problems.get(name, ""))
-        if not problems:
-            self.dismiss(self.form)
-        else:
-            self.query_one(f"#field-{next(iter(problems))}", Input).focus()
+        return Form(**self.values)

@@ -20,7 +20,7 @@ def sync_now() -> Steps[SyncState]:
 
 def list_pending(*, limit: int | None = None) -> Steps[list[WaitingChange]]:
     """Changes that the server does not have yet, oldest first."""
-    page = yield request("GET", "sync", "pending", query={"limit": limit})
+    page = yield request("GET", "sync", "pending", params={"limit": limit})
     changes: list[WaitingChange] = page["changes"]
     return changes
 

@@ -1,0 +1,243 @@
+"""Making and changing projects and drafts, letting a draft become tasks, and revoking rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+
+from backend.clean import clean_line
+from backend.errors import BadInput, OctopoidError
+from backend.ids import new_id
+from backend.planning import (
+    Draft,
+    DraftPatch,
+    DraftStatus,
+    NewDraft,
+    NewProject,
+    Project,
+    ProjectPatch,
+    ProjectStatus,
+)
+from octopoid_tui.actions import Context
+from octopoid_tui.host import Host
+from octopoid_tui.screens.asking import ask_text
+from octopoid_tui.screens.dialogs.choose import Choose
+from octopoid_tui.screens.dialogs.confirm import Confirm
+from octopoid_tui.screens.dialogs.form import Field, FormDialog, Values
+
+PROJECT_FIELDS = (
+    Field("title", "Title", "what it is about, in one line"),
+    Field("description", "Description", long=True),
+    Field("branch", "Base branch", "where its tasks start from; the main branch when empty"),
+    Field("auto", "Auto-accept", "yes: merge its tasks without asking when their checks pass"),
+)
+DRAFT_FIELDS = (
+    Field("title", "Title", "what it is about, in one line"),
+    Field("body", "Text", long=True),
+    Field("project", "Project", "a project's id; none when empty"),
+)
+PROJECT_MEANINGS: Mapping[ProjectStatus, str] = MappingProxyType(
+    {
+        ProjectStatus.ACTIVE: "work goes on",
+        ProjectStatus.COMPLETED: "all of its tasks are finished",
+        ProjectStatus.ABANDONED: "nothing more is planned",
+    }
+)
+DRAFT_MEANINGS: Mapping[DraftStatus, str] = MappingProxyType(
+    {
+        DraftStatus.IDEA: "written down",
+        DraftStatus.PROPOSED: "ready to be decided on",
+        DraftStatus.PROMOTED: "it has become tasks",
+        DraftStatus.ARCHIVED: "put away",
+    }
+)
+YES_NO = {"yes": True, "no": False, "": False}
+
+Send = Callable[[Values], Awaitable[str]]
+"""Stores what was typed, and returns what is to be said of it."""
+
+
+async def new_planned(host: Host, context: Context) -> bool:
+    if context.pane == "drafts":
+        return await _fill(host, "new-draft", "New draft", DRAFT_FIELDS, {}, lambda v: _make_draft(host, v))
+    return await _fill(
+        host, "new-project", "New project", PROJECT_FIELDS, {}, lambda v: _make_project(host, v)
+    )
+
+
+async def _make_project(host: Host, values: Values) -> str:
+    desk = host.desk
+    made = await desk.backend.create_project(
+        NewProject(
+            new_id(), values["title"].strip(), str(desk.actor), values["description"],
+            values["branch"].strip() or None, YES_NO[values["auto"].strip().lower()],
+        ),
+        actor=desk.actor,
+    )  # fmt: skip
+    return f"created project {made.id}: {made.title}"
+
+
+async def _make_draft(host: Host, values: Values) -> str:
+    desk, project_id = host.desk, values["project"].strip() or None
+    if project_id is not None:
+        await desk.backend.get_project(project_id)
+    made = await desk.backend.create_draft(
+        NewDraft(new_id(), values["title"].strip(), str(desk.actor), values["body"], project_id),
+        actor=desk.actor,
+    )
+    return f"created draft {made.id}: {made.title}"
+
+
+async def edit_planned(host: Host, context: Context) -> bool:
+    project, draft = context.project, context.draft
+    if project is not None:
+        known = {
+            "title": project.title, "description": project.description,
+            "branch": project.base_branch or "", "auto": "yes" if project.auto_accept else "no",
+        }  # fmt: skip
+        return await _fill(
+            host, f"edit-project:{project.id}", f"Edit project {project.id}", PROJECT_FIELDS, known,
+            lambda values: _change_project(host, project, values), send="keep",
+        )  # fmt: skip
+    if draft is not None:
+        known = {"title": draft.title, "body": draft.body, "project": draft.project_id or ""}
+        return await _fill(
+            host, f"edit-draft:{draft.id}", f"Edit draft {draft.id}", DRAFT_FIELDS, known,
+            lambda values: _change_draft(host, draft, values), send="keep",
+        )  # fmt: skip
+    return False
+
+
+async def _change_project(host: Host, project: Project, values: Values) -> str:
+    if project.base_branch and not values["branch"].strip():
+        raise BadInput("a base branch cannot be taken away", "name another, such as the main branch")
+    patch = ProjectPatch(
+        title=values["title"].strip(),
+        description=values["description"],
+        base_branch=values["branch"].strip() or None,
+        auto_accept=YES_NO[values["auto"].strip().lower()],
+    )
+    desk = host.desk
+    await desk.backend.edit_project(project.id, patch, actor=desk.actor, version=project.version)
+    return f"changed project {project.id}"
+
+
+async def _change_draft(host: Host, draft: Draft, values: Values) -> str:
+    desk, project_id = host.desk, values["project"].strip() or None
+    if draft.project_id and project_id is None:
+        raise BadInput("a draft cannot leave its project", "name another project")
+    if project_id is not None:
+        await desk.backend.get_project(project_id)
+    patch = DraftPatch(title=values["title"].strip(), body=values["body"], project_id=project_id)
+    await desk.backend.edit_draft(draft.id, patch, actor=desk.actor, version=draft.version)
+    return f"changed draft {draft.id}"
+
+
+async def _fill(
+    host: Host,
+    key: str,
+    title: str,
+    fields: tuple[Field, ...],
+    known: Mapping[str, str],
+    store: Send,
+    *,
+    send: str = "create",
+) -> bool:
+    """Have a form filled in until it is stored or left; what was typed is there again the next time."""
+    kept = host.drafts.get(key)
+    values: Mapping[str, str] = json.loads(kept) if kept else known
+    problem = ""
+    while True:
+        form = FormDialog(title, fields, values, _problems, send=send, problem=problem)
+        sent = await host.push_screen_wait(form)
+        values = form.values
+        if sent is None:
+            if values != known:
+                host.drafts[key] = json.dumps(values)
+            return False
+        try:
+            said = await store(form.values)
+        except OctopoidError as error:
+            problem = str(error)
+            continue
+        host.drafts.pop(key, None)
+        host.flash(said)
+        return True
+
+
+def _problems(values: Values) -> dict[str, str]:
+    found = {}
+    if not values["title"].strip():
+        found["title"] = "a title is needed"
+    if values.get("auto", "").strip().lower() not in YES_NO:
+        found["auto"] = "yes or no"
+    return found
+
+
+async def state_planned(host: Host, context: Context) -> bool:
+    desk = host.desk
+    if context.project is not None:
+        project = context.project
+        meanings = [(state.value, text) for state, text in PROJECT_MEANINGS.items()]
+        chosen = await host.push_screen_wait(Choose(f"Project {project.title}", meanings, project.status))
+        if chosen is None or chosen == project.status:
+            return False
+        change = ProjectPatch(status=ProjectStatus(chosen))
+        await desk.backend.edit_project(project.id, change, actor=desk.actor, version=project.version)
+        host.flash(f"project {project.id} is {chosen} now")
+        return True
+    draft = context.draft
+    if draft is None:
+        return False
+    # A draft is promoted by becoming tasks, and by nothing else.
+    states = [one for one in DraftStatus if one is not DraftStatus.PROMOTED or draft.task_ids]
+    shown = [(state.value, DRAFT_MEANINGS[state]) for state in states]
+    chosen = await host.push_screen_wait(Choose(f"Draft {draft.title}", shown, draft.status))
+    if chosen is None or chosen == draft.status:
+        return False
+    patch = DraftPatch(status=DraftStatus(chosen))
+    await desk.backend.edit_draft(draft.id, patch, actor=desk.actor, version=draft.version)
+    host.flash(f"draft {draft.id} is {chosen} now")
+    return True
+
+
+async def promote(host: Host, context: Context) -> bool:
+    """Let a draft become tasks: one for each line, all with the draft's text."""
+    draft = context.draft
+    if draft is None:
+        return False
+    from scheduler.desk import TaskDraft  # brings git with it: not before it is needed
+
+    key = f"promote:{draft.id}"
+    host.drafts.setdefault(key, clean_line(draft.title, 200))
+    again = f" It has become {len(draft.task_ids)} already." if draft.task_ids else ""
+    text = await ask_text(
+        host, key, f"Turn draft {draft.id} into tasks",
+        f"One line for each task: its title. The draft's text is the description of each.{again}", "create",
+    )  # fmt: skip
+    if text is None:
+        return False
+    titles = [line.strip() for line in text.splitlines() if line.strip()]
+    wanted = [TaskDraft(title, draft.body, project_id=draft.project_id) for title in titles]
+    after = await host.desk.promote(draft.id, wanted)
+    host.drafts.pop(key, None)
+    made = after.task_ids[len(draft.task_ids) :]
+    host.flash(f"draft {draft.id} became {' '.join(made)}")
+    return True
+
+
+async def revoke_rule(host: Host, context: Context) -> bool:
+    rule = context.rule
+    if rule is None:
+        return False
+    text = (
+        f"It has answered {rule.uses} time{'' if rule.uses == 1 else 's'}. Who asks this from now on "
+        "waits for a person again. A revoked rule stays in the list, and cannot be put in force again."
+    )
+    things = (f"asked: {rule.pattern}", f"answer: {rule.answer}")
+    if not await host.push_screen_wait(Confirm(f"Revoke rule {rule.id}?", text, things, yes="revoke")):
+        return False
+    await host.desk.backend.revoke_rule(rule.id, actor=host.desk.actor)
+    host.flash(f"rule {rule.id} answers nothing any more")
+    return True
