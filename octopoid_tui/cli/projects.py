@@ -10,7 +10,7 @@ import typer
 from backend.errors import BadInput
 from backend.ids import new_id
 from backend.model import Queue, Task, TaskFilter
-from backend.planning import NewProject, Project
+from backend.planning import NewProject, Project, ProjectPatch, ProjectStatus
 from backend.wire import to_json
 from octopoid_tui.cli import render
 from octopoid_tui.cli.output import columns, say, say_json
@@ -22,11 +22,12 @@ class ProjectAction(StrEnum):
     LIST = "list"
     CREATE = "create"
     SHOW = "show"
+    EDIT = "edit"
 
 
 def projects(
     action: Annotated[
-        ProjectAction, typer.Argument(metavar="[list|create|show]", help="What to do.")
+        ProjectAction, typer.Argument(metavar="[list|create|show|edit]", help="What to do.")
     ] = ProjectAction.LIST,
     name: Annotated[
         str | None, typer.Argument(metavar="[TITLE|PROJECT]", help="The new project's title, or one's id.")
@@ -34,24 +35,37 @@ def projects(
     project_id: Annotated[
         str | None, typer.Option("--id", help="Name the new project; without it an id is made.")
     ] = None,
-    description: Annotated[str, typer.Option(help="What it is about.")] = "",
+    title: Annotated[str | None, typer.Option(help="Its new title.")] = None,
+    description: Annotated[str | None, typer.Option(help="What it is about.")] = None,
     branch: Annotated[
         str | None, typer.Option(help="Where its tasks start from unless they say otherwise.")
     ] = None,
     auto_accept: Annotated[
-        bool, typer.Option("--auto-accept", help="Merge its tasks without asking when their checks pass.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--auto-accept/--no-auto-accept", help="Merge its tasks without asking when their checks pass."
+        ),
+    ] = None,
+    state: Annotated[ProjectStatus | None, typer.Option(help="Its new state.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List projects, create one, or show one with its tasks. Tasks join by `enqueue --project`."""
+    """List projects, create one, show one with its tasks, or edit one. Tasks join by `enqueue --project`."""
     if action is ProjectAction.LIST:
         _list(as_json)
     elif name is None:
         missing = "a new project needs a title" if action is ProjectAction.CREATE else "no project is named"
         raise BadInput(missing, f"for example: octopoid projects {action} NAME")
     elif action is ProjectAction.CREATE:
-        new = NewProject(project_id or new_id(), name, str(person()), description, branch, auto_accept)
+        author = str(person())
+        new = NewProject(
+            project_id or new_id(), name, author, description or "", branch, auto_accept or False
+        )
         _create(new, as_json)
+    elif action is ProjectAction.EDIT:
+        patch = ProjectPatch(
+            title=title, description=description, status=state, base_branch=branch, auto_accept=auto_accept
+        )
+        _edit(name, patch, as_json)
     else:
         _show(name, as_json)
 
@@ -72,11 +86,25 @@ def _create(new: NewProject, as_json: bool) -> None:
     async def work(session: Session) -> Project:
         return await session.desk.backend.create_project(new, actor=person())
 
-    made = run_session(work, writes=True)
+    _print(run_session(work, writes=True), as_json)
+
+
+def _edit(project_id: str, patch: ProjectPatch, as_json: bool) -> None:
+    if patch == ProjectPatch():
+        changes = "--title, --description, --branch, --auto-accept or --state"
+        raise BadInput("nothing is to be changed", f"say what with {changes}")
+
+    async def work(session: Session) -> Project:
+        return await session.desk.backend.edit_project(project_id, patch, actor=person())
+
+    _print(run_session(work, writes=True), as_json)
+
+
+def _print(project: Project, as_json: bool) -> None:
     if as_json:
-        say_json(to_json(made))
+        say_json(to_json(project))
     else:
-        say(made.id)
+        say(project.id)
 
 
 def _show(project_id: str, as_json: bool) -> None:

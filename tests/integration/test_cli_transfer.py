@@ -1,4 +1,4 @@
-"""`octopoid export`, `import` and `projects`, without a scheduler."""
+"""`octopoid export` and `import`, without a scheduler."""
 
 from __future__ import annotations
 
@@ -80,33 +80,6 @@ def test_the_state_of_a_running_server_goes_out_and_in(house: House, server: Ser
     near = json.loads(house.ok("export", "-", "--db", f"sqlite:///{tmp_path}/far/state.db"))
     assert [task["id"] for task in far["tasks"]] == ["t1", "t2"]
     assert far["tasks"] == near["tasks"]
-
-
-def test_projects_are_made_listed_and_shown(house: House) -> None:
-    made = house.json(
-        "projects", "create", "Faster site", "--id", "site", "--description", "All of it", "--auto-accept"
-    )
-    assert (made["title"], made["auto_accept"], made["status"]) == ("Faster site", True, "active")
-    other = house.ok("projects", "create", "Other").strip()
-    assert [one["id"] for one in house.json("projects")] == ["site", other]
-    assert "Faster site" in house.ok("projects", "list")
-    task = house.json("enqueue", "First", "--id", "t1", "--project", "site")
-    assert task["auto_accept"] is True
-    shown = house.json("projects", "show", "site")
-    assert (shown["project"]["id"], [one["id"] for one in shown["tasks"]]) == ("site", ["t1"])
-    assert "0 of 1 tasks done" in house.ok("projects", "show", "site")
-    for arguments, status in (
-        (("projects", "show", "none"), 3), (("projects", "create"), 2), (("projects", "show"), 2),
-        (("projects", "create", "X", "--id", "../x"), 2), (("projects", "create", "Y", "--id", "site"), 4),
-    ):  # fmt: skip
-        assert house(*arguments).exit_code == status, arguments
-
-
-def test_a_task_starts_from_its_projects_branch(house: House) -> None:
-    house.repo.git("branch", "release")
-    house.ok("projects", "create", "Release", "--id", "rel", "--branch", "release")
-    assert house.json("enqueue", "First", "--project", "rel")["base_branch"] == "release"
-    assert house.json("enqueue", "Second", "--project", "rel", "--branch", "main")["base_branch"] == "main"
 
 
 def test_why_says_what_the_store_knows_too(house: House) -> None:

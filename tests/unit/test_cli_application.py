@@ -21,9 +21,9 @@ from octopoid_tui.cli.commands import COMMANDS
 
 DOCUMENTED = (
     "accept", "agents", "answer", "ask", "attach", "cancel", "conflicts", "costs", "demo", "diff",
-    "doctor", "enqueue", "export", "import", "init", "interrupt", "keys", "list", "logs", "mcp", "pause",
-    "projects", "questions", "reject", "resume", "retry", "rules", "run", "serve", "sessions", "settle",
-    "show", "start", "status", "stop", "sync", "tell", "trust", "validate", "why",
+    "doctor", "drafts", "enqueue", "export", "import", "init", "interrupt", "keys", "list", "logs",
+    "mcp", "pause", "projects", "questions", "reject", "resume", "retry", "rules", "run", "serve",
+    "sessions", "settle", "show", "start", "status", "stop", "sync", "tell", "trust", "validate", "why",
 )  # fmt: skip
 
 
