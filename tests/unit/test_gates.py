@@ -165,7 +165,7 @@ CLOSED: list[tuple[str, dict[str, Any], dict[str, Any], str, datetime | None]] =
         "host",
         {"host": Host(17.0, 8000, 50_000)},
         {},
-        "the machine's load per processor is 17: over 16 (agents.max_load)",
+        "the machine's load is 17 per processor: over 16 (agents.max_load)",
         NOW + gates.LOAD_PASSES,
     ),
     (
