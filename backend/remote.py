@@ -53,9 +53,10 @@ from backend.wire import changes_json, claim_from_json, decode, from_json, to_js
 T = TypeVar("T")
 
 EVERYTHING = 2**31
+"""The limit that means "all": without one the server gives its first page."""
+
 PAGE = 1000
 """Rows of a list that is asked for page by page."""
-"""The limit that means "all": without one the server gives its first page."""
 
 
 class RemoteBackend:

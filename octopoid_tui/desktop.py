@@ -36,8 +36,8 @@ def _notify_send(program: str, text: str) -> tuple[str, ...]:
 
 def _osascript(program: str, text: str) -> tuple[str, ...]:
     script = (
-        "on run words",
-        f'display notification (item 1 of words) with title "{TITLE}"',
+        "on run argv",
+        f'display notification (item 1 of argv) with title "{TITLE}"',
         "end run",
     )
     return (program, *(word for line in script for word in ("-e", line)), "--", text)

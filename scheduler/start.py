@@ -198,7 +198,7 @@ class Starter:
             self._write, spec, assignment, task, run, workspace, prompt, _attempt_in_role(run, runs), told
         )
         await self._backend.update_run(run.id, RunPatch(base_sha=beginning.base_sha, branch=workspace.branch))
-        await self._surroundings.before()
+        await self._surroundings.before(run.id)
         begun = await asyncio.to_thread(launch, run_dir)
         now = from_ms(self._clock.now_ms())
         status = None if adapter.two_way else RunStatus.RUNNING  # else when it says that it is ready

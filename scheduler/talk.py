@@ -91,8 +91,8 @@ class Talk:
         """Why nothing can be sent any more, if that is so: the agent waits for the rest of a message."""
         if self._cut_off:
             return CUT_OFF
-        waited = time.monotonic() - self._sent_at
-        return STUCK if self._rest and waited > STUCK_AFTER_S else None
+        begun = bool(self._rest)  # looked at first: another thread sets it last
+        return STUCK if begun and time.monotonic() - self._sent_at > STUCK_AFTER_S else None
 
     @property
     def requests(self) -> dict[str, Request]:

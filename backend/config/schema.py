@@ -59,9 +59,8 @@ class Repo(Section, frozen=True):
         bool, doc("Whether accepting may fast-forward your checkout of the branch when it is clean.")
     ] = True
     watch: Annotated[
-        Literal["nothing", "settings", "all"],
-        doc("What it is told of when it changed while agents worked, and not by Octopoid."),
-    ] = "settings"
+        bool, doc("Whether it is told when the repository's git configuration or hooks changed under agents.")
+    ] = True
 
 
 class Check(Section, frozen=True):

@@ -108,6 +108,11 @@ class Machines:
                 f"the agents of {orchestrator_id} are not reported as its own, once each",
                 f"give each a name of its own, and orchestrator_id {orchestrator_id}",
             )
+        blank = [agent.name for agent in agents if not (agent.name.strip() and agent.role.strip())]
+        if blank or any(not agent.adapter.strip() for agent in agents):
+            raise BadInput(
+                f"an agent of {orchestrator_id} has no name, role or adapter", "give each of them all three"
+            )
         known = {agent.name: agent for agent in store.agents(orchestrator_id)}
         now = self._context.now()
         for name in known.keys() - reported.keys():

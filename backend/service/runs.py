@@ -39,10 +39,7 @@ class Runs:
         Raises:
             NotFound: there is no such run.
         """
-        run = self._context.store.runs.read(run_id)
-        if run is None:
-            raise NotFound(f"there is no run {run_id!r}", NO_RUN)
-        return run
+        return _found(run_id, self._context.store.runs.read(run_id))
 
     def find(self, task_id: str | None, live: bool) -> list[Run]:
         return self._context.store.runs.find(task_id, live)
@@ -54,7 +51,7 @@ class Runs:
             NotFound.
             Refused: the run has ended.
         """
-        run = self.get(run_id)
+        run = _found(run_id, self._context.store.runs.read_to_change(run_id))
         wanted = {field.name: getattr(patch, field.name) for field in fields(patch)}
         changed = {
             name: value for name, value in wanted.items() if value is not None and value != getattr(run, name)
@@ -136,3 +133,9 @@ class Runs:
 
     def list_evidence(self, task_id: str) -> list[Evidence]:
         return self._context.store.runs.list_evidence(task_id)
+
+
+def _found(run_id: str, run: Run | None) -> Run:
+    if run is None:
+        raise NotFound(f"there is no run {run_id!r}", NO_RUN)
+    return run

@@ -14,11 +14,11 @@ from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict
 
 from backend.errors import OctopoidError, StoreBroken, StoreBusy, StoreFull
-from backend.model import Task
+from backend.model import Run, Task
 from backend.store.interface import StoredTask
 from backend.store.postgres_log import PostgresLog
 from backend.store.postgres_session import DISMISSALS, SESSION, PostgresSession, Row, connect, storable
-from backend.store.rows import content_values, state_values, task_of
+from backend.store.rows import content_values, run_of, state_values, task_of
 from backend.store.sql import load, load_like
 from backend.store.sql_keys import SqlKeys
 from backend.store.sql_machines import SqlMachines
@@ -95,6 +95,14 @@ class PostgresTasks(SqlTasks):
         return super().find_cycle(task_id, blockers)
 
 
+class PostgresRuns(SqlRuns):
+    """Runs, locked when they are read to be changed."""
+
+    def read_to_change(self, run_id: str) -> Run | None:
+        row = self._execute(f"{self._sql['read_run']} {SESSION['lock_run']}", {"id": run_id}).fetchone()
+        return None if row is None else run_of(row)
+
+
 class PostgresStore:
     """A connection to a migrated database. Not thread-safe, though it may move from thread to thread."""
 
@@ -103,7 +111,7 @@ class PostgresStore:
         self.name = name
         self.tasks = PostgresTasks(self.session, STATEMENTS)
         self.pages = SqlPages(self.session, PAGE_STATEMENTS, STATEMENTS)
-        self.runs = SqlRuns(self.session, STATEMENTS)
+        self.runs = PostgresRuns(self.session, STATEMENTS)
         self.messages = SqlMessages(self.session, STATEMENTS)
         self.machines = SqlMachines(self.session, STATEMENTS)
         self.keys = SqlKeys(self.session, KEY_STATEMENTS)

@@ -69,6 +69,9 @@ class SqlRuns:
         row = self._execute(self._sql["read_run"], {"id": run_id}).fetchone()
         return None if row is None else run_of(row)
 
+    def read_to_change(self, run_id: str) -> Run | None:
+        return self.read(run_id)
+
     def find_holder(self, task_id: str, fence: int) -> str | None:
         row = self._execute(self._sql["find_holder"], {"task_id": task_id, "fence": fence}).fetchone()
         return None if row is None else str(row[0])

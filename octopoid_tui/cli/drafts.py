@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from backend.errors import BadInput
 from backend.ids import new_id
 from backend.planning import Draft, DraftPatch, DraftStatus, NewDraft
 from backend.wire import to_json
-from octopoid_tui.cli.output import columns, say, say_json
+from octopoid_tui.cli.output import columns, read_stdin, say, say_json
 from octopoid_tui.cli.session import Session, person, run_session
 from octopoid_tui.cli.tasks import JsonFlag
 
@@ -54,7 +53,7 @@ def drafts(
     as_json: JsonFlag = False,
 ) -> None:
     """List drafts, write one, show or edit one, or turn one into tasks with its text as their description."""
-    text = sys.stdin.read() if text == "-" else text
+    text = read_stdin() if text == "-" else text
     if action is DraftAction.LIST:
         return _list(as_json)
     if name is None:

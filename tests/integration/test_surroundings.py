@@ -1,7 +1,8 @@
-"""What agents change around them is noticed and told, and what Octopoid or nobody changed is not."""
+"""What agents change in the git settings of the user's repository is told; ordinary work there is not."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,14 @@ from harness import EDIT_AND_COMMIT, Work, at_work, git, make_project, until
 
 from backend.model import Queue
 from scheduler.desk import TaskDraft
+from scheduler.surroundings import read
 
-ALL = "  watch: all\n"
 WAIT_FOR_GO = 'while [ ! -e "$OCTOPOID_RUN_DIR/go" ]; do sleep 0.05; done\n'
 
 
 async def told(work: Work) -> list[str]:
-    return [one.reason for one in await work.backend.list_alerts() if one.key.startswith("outside:")]
+    alerts = [one.reason for one in await work.backend.list_alerts() if one.key.startswith("settings:")]
+    return [reason.partition("not by Octopoid: ")[2] for reason in alerts]
 
 
 async def work_off(work: Work, task_id: str = "t1") -> None:
@@ -24,39 +26,53 @@ async def work_off(work: Work, task_id: str = "t1") -> None:
     assert (await work.backend.get_task(task_id)).queue in (Queue.PROVISIONAL, Queue.DONE)
 
 
+def agent_of(tmp_path: Path, script: str) -> None:
+    (tmp_path / "agent.sh").write_text(f"#!/bin/sh\nset -e\n{EDIT_AND_COMMIT}{script}\n")
+
+
 @pytest.mark.parametrize(
     ("deed", "named"),
     [
-        ("echo mine >> $R/README.md", "README.md"),
-        ("mkdir $R/src; echo x > $R/src/new.py", "src/"),
-        ("echo 'exit 1' > $R/.git/hooks/pre-commit", ".git/hooks/pre-commit"),
-        ("git -C $R config core.editor evil", ".git/config"),
-        ("git -C $R branch other", "other"),
-        ("git -C $R checkout -q -b elsewhere", "HEAD, elsewhere"),
-        ("git -C $R commit -q --allow-empty -m mine", "main"),
-        ("git -C $R update-ref -d refs/tags/v1", "refs/tags/v1"),
-        ("git -C $R rev-parse main~1 > $H/refs/octopoid/upstream/main", "refs/octopoid/upstream/main in"),
-        ("git -C $H update-ref refs/heads/evil refs/octopoid/upstream/main", "refs/heads/evil in"),
+        ("echo 'exit 1' > $R/.git/hooks/pre-commit", "hooks/pre-commit"),
+        ("git -C $R config core.editor evil", "config"),
+        ("echo '* filter=x' > $R/.git/info/attributes", "info/attributes"),
+        ("ln -s /dev/zero $R/.git/info/attributes", "info/attributes"),
+        ("mkfifo $R/.git/info/attributes", "info/attributes"),
+        ("truncate -s 20G $R/.git/info/attributes", "info/attributes"),
+        ("touch $R/.git/hooks/$(printf 'caf\\351')", "hooks/caf\\xe9"),
+        (
+            "printf '[branch \"x\"]\\n\\tremote = o\\n[core]\\n\\teditor = evil\\n' >> $R/.git/config",
+            "config",
+        ),
+        ("printf '[branch \"x\"] [core]\\n\\teditor = evil\\n' >> $R/.git/config", "config"),
     ],
 )
-async def test_what_an_agent_does_outside_of_its_worktree_is_told(
-    tmp_path: Path, deed: str, named: str
-) -> None:
+async def test_what_an_agent_does_to_the_settings_is_told(tmp_path: Path, deed: str, named: str) -> None:
     """L-16"""
     repo = tmp_path / "repo"
-    where = f"R={repo}; H={repo}/.octopoid/hub.git\n"
-    made = make_project(tmp_path, where + EDIT_AND_COMMIT + deed + "\n", config=ALL)
-    git(made, "commit", "-q", "--allow-empty", "-m", "Go on")
-    git(made, "tag", "v1")
-    async with at_work(made) as work:
+    async with at_work(make_project(tmp_path, f"R={repo}\n{EDIT_AND_COMMIT}{deed}\n")) as work:
         await work_off(work)
-        (text,) = await told(work)
-        assert f"changed in {repo} while worker worked, and not by Octopoid: {named}" in text
-        assert text.endswith("; was it you?")
+        assert await told(work) == [f"{named}; was it you?"]
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "echo mine >> $R/README.md; git -C $R commit -q -a -m mine",
+        "git -C $R branch other; git -C $R tag v1; git -C $R gc -q",
+        "git -C $R config branch.main.remote origin; git -C $R config branch.main.merge refs/heads/main",
+        "mkdir -p $R/src; echo x > $R/src/new.py",
+    ],
+)
+async def test_what_everybody_does_while_agents_work_is_not_told(tmp_path: Path, deed: str) -> None:
+    repo = tmp_path / "repo"
+    async with at_work(make_project(tmp_path, f"R={repo}\n{EDIT_AND_COMMIT}{deed}\n")) as work:
+        await work_off(work)
+        assert await told(work) == []
 
 
 async def test_what_octopoid_itself_does_is_not_told(tmp_path: Path) -> None:
-    made = make_project(tmp_path, EDIT_AND_COMMIT, config=ALL + "review: auto\n", instances=2)
+    made = make_project(tmp_path, EDIT_AND_COMMIT, config="review: auto\n", instances=2)
     async with at_work(made) as work:
         for number in range(4):
             await work.desk.enqueue(TaskDraft("Work", id=f"t{number}"))
@@ -68,66 +84,87 @@ async def test_what_octopoid_itself_does_is_not_told(tmp_path: Path) -> None:
 
 
 async def test_what_a_person_changes_while_nothing_runs_is_not_told(tmp_path: Path) -> None:
-    made = make_project(tmp_path, config=ALL)
+    made = make_project(tmp_path)
     async with at_work(made) as work:
         await work_off(work)
-        (made / "README.md").write_text("mine\n")
-        git(made, "branch", "mine")
+        git(made, "config", "core.editor", "mine")
         await work_off(work, "t2")
         assert await told(work) == []
 
 
-async def test_what_happened_while_no_scheduler_was_there_is_told_by_the_next(tmp_path: Path) -> None:
-    made = make_project(tmp_path, WAIT_FOR_GO + EDIT_AND_COMMIT, config=ALL)
+async def test_of_two_that_start_together_one_looks_and_neither_goes_unseen(tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    deed = f"echo exit 1 > {repo}/.git/hooks/by-$OCTOPOID_TASK_ID\n{WAIT_FOR_GO}{EDIT_AND_COMMIT}"
+    made = make_project(tmp_path, deed, instances=2)
     async with at_work(made) as work:
-        await work.desk.enqueue(TaskDraft("Work", id="t1"))
+        for name in ("a", "b"):
+            await work.desk.enqueue(TaskDraft("Work", id=name))
         await work.scheduler.run_once()
-        (run,) = await work.backend.list_runs(live=True)
-    (made / "README.md").write_text("changed\n")
+        runs = await work.backend.list_runs(live=True)
+        assert len(runs) == 2
+        hooks = [made / ".git" / "hooks" / f"by-{name}" for name in ("a", "b")]
+
+        async def both_planted() -> bool:
+            return all(hook.exists() for hook in hooks)
+
+        await until(both_planted, "both agents to be at work")
+        for run in runs:
+            (work.desk.run_dir(run.id).path / "go").touch()
+        await work.scheduler.run_until_idle()
+        assert await told(work) == ["hooks/by-a, hooks/by-b; was it you?"]
+
+
+async def test_a_later_finding_does_not_hide_an_earlier_one(tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    made = make_project(tmp_path, f"{EDIT_AND_COMMIT}echo exit 1 > {repo}/.git/hooks/pre-commit\n")
     async with at_work(made) as work:
-        (work.desk.run_dir(run.id).path / "go").touch()
-
-        async def heard() -> bool:
-            await work.scheduler.run_once()
-            return bool(await told(work))
-
-        await until(heard, "the change to be told")
-        assert "README.md" in (await told(work))[0]
+        await work_off(work)
+        agent_of(tmp_path, f"git -C {repo} config core.editor evil")
+        await work_off(work, "t2")
+        assert sorted(await told(work)) == ["config; was it you?", "hooks/pre-commit; was it you?"]
 
 
-async def test_a_repository_that_an_agent_gave_a_filter_is_not_asked_for_its_files(tmp_path: Path) -> None:
+async def test_a_planted_filter_is_told_and_never_run_by_us(tmp_path: Path) -> None:
     """L-16: git runs the filters that a repository's configuration names."""
     repo, proof = tmp_path / "repo", tmp_path / "ran"
     deed = (
         f"git -C {repo} config filter.x.clean 'touch {proof}; cat'\n"
-        f"echo '* filter=x' > {repo}/.git/info/attributes\necho more >> {repo}/README.md\n"
+        f"echo '* filter=x' > {repo}/.git/info/attributes\ntouch -d yesterday {repo}/README.md\n"
     )
-    async with at_work(make_project(tmp_path, EDIT_AND_COMMIT + deed, config=ALL)) as work:
+    async with at_work(make_project(tmp_path, EDIT_AND_COMMIT + deed)) as work:
         await work_off(work)
-        (text,) = await told(work)
-        assert ".git/config, .git/info/attributes" in text
+        assert await told(work) == ["config, info/attributes; was it you?"]
+        agent_of(tmp_path, "true")
+        await work_off(work, "t2")
         assert not proof.exists()
 
 
-async def test_a_persons_own_work_is_no_news_unless_wanted(tmp_path: Path) -> None:
-    repo = tmp_path / "repo"
-    mine = f"echo mine >> {repo}/README.md\ngit -C {repo} commit -q -a -m mine\n"
-    async with at_work(make_project(tmp_path, EDIT_AND_COMMIT + mine)) as work:
+async def test_a_repository_that_cannot_be_looked_at_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> dict[str, str]:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr("scheduler.surroundings.read", fail)
+    async with at_work(make_project(tmp_path)) as work:
         await work_off(work)
         assert await told(work) == []
-        hook = repo / ".git" / "hooks" / "pre-commit"
-        (tmp_path / "agent.sh").write_text(f"#!/bin/sh\nset -e\necho exit 1 > {hook}\n{EDIT_AND_COMMIT}")
-        await work_off(work, "t2")
-        (text,) = await told(work)
-        assert "not by Octopoid: .git/hooks/pre-commit; was it you?" in text
 
 
 async def test_it_can_be_switched_off(tmp_path: Path) -> None:
     repo = tmp_path / "repo"
-    script = f"echo mine >> {repo}/README.md\n{EDIT_AND_COMMIT}"
-    made = make_project(tmp_path, script)
-    config = made / ".octopoid" / "config.yaml"
-    config.write_text("repo:\n  main_branch: main\n  watch: nothing\n")
-    async with at_work(made) as work:
+    script = f"echo exit 1 > {repo}/.git/hooks/pre-commit\n{EDIT_AND_COMMIT}"
+    async with at_work(make_project(tmp_path, script, config="  watch: false\n")) as work:
         await work_off(work)
         assert await told(work) == []
+
+
+def test_only_files_that_are_there_count(tmp_path: Path) -> None:
+    assert read(tmp_path) == {}
+    (tmp_path / "hooks").mkdir()
+    (tmp_path / "hooks" / "pre-push.sample").write_text("exit 0\n")
+    (tmp_path / "config").write_text("[core]\n")
+    assert read(tmp_path).keys() == {"config"}
+    before = read(tmp_path)
+    os.chmod(tmp_path / "config", 0o600)
+    assert read(tmp_path) != before

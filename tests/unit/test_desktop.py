@@ -41,7 +41,7 @@ async def test_on_a_mac_the_text_is_an_argument_of_the_script_and_no_part_of_it(
     await Desktop.find("darwin").show(HOSTILE)
     *script, end, text = json.loads(said.read_text())
     assert script[::2] == ["-e"] * 3
-    assert script[3] == 'display notification (item 1 of words) with title "Octopoid"'
+    assert script[3] == 'display notification (item 1 of argv) with title "Octopoid"'
     assert end == "--"
     assert "<b>red</b> & `touch /tmp/x` $(id)" in text
 

@@ -144,6 +144,9 @@ WITH head AS (
                     AND (%(scope)s::text IS NULL OR scope = %(scope)s)
                 ORDER BY priority, (rejection_count = 0), seq LIMIT 32) AS ready))
         AND queue = 'incoming'
+        AND role = ANY(ARRAY(SELECT jsonb_array_elements_text(%(roles)s::jsonb)))
+        AND attempt_count - attempts_forgiven < %(attempts)s
+        AND (%(scope)s::text IS NULL OR scope = %(scope)s)
         AND EXISTS (SELECT 1 FROM orchestrators WHERE id = %(orchestrator_id)s)
         AND NOT EXISTS (SELECT 1 FROM runs WHERE id = %(run_id)s)
     ORDER BY priority, (rejection_count = 0), seq LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)

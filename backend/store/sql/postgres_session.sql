@@ -24,6 +24,10 @@ SELECT EXISTS (
 -- Appended to a read of a task that is about to be changed: whoever else wants to waits until this is over.
 FOR NO KEY UPDATE OF tasks
 
+-- name: lock_run
+-- The same for a run.
+FOR NO KEY UPDATE OF runs
+
 -- name: lock_dependencies
 -- One at a time may add dependencies: two that are fine one by one can be a circle together. Nobody waits here,
 -- with a task locked that the one before may want.
