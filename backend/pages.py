@@ -43,8 +43,8 @@ class TaskPage:
 class Span:
     """At most `limit` rows in the order in which they came: those after the row with this id, or the first.
 
-    Such rows are never deleted, and new ones come at the end: nothing that is there when the first page is read
-    is left out. A row that is being written meanwhile may be; who wants to know what is new follows the events.
+    Such rows are never deleted, and new ones come at the end: nothing that is there when the first page is
+    read is left out. A row that is being written meanwhile may be: the events tell what is new.
     """
 
     limit: int

@@ -34,7 +34,7 @@ from backend.model import (
     TaskFilter,
     TaskType,
 )
-from backend.planning import Draft, find_project
+from backend.planning import Draft, ProjectStatus, find_project
 from backend.ranking import Question
 from backend.sync import SyncMode
 from scheduler.admission.candidate import role_wanted
@@ -160,6 +160,9 @@ class Desk:
             raise BadInput("the task has no title", "give it one line that says what is wanted")
         load_role(draft.role, self.project.layout.roles)
         group = await find_project(self.backend, draft.project_id) if draft.project_id is not None else None
+        if group is not None and group.status is not ProjectStatus.ACTIVE:
+            again = f"octopoid projects edit {group.id} --state active"
+            raise Refused(f"project {group.id} is {group.status}", f"open it again: {again}")
         own = None if group is None else group.base_branch
         branch = draft.base_branch or own or self.project.config.repo.main_branch
         hub = await self._open_hub()

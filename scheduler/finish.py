@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
+from backend.clean import clean_line
 from backend.errors import OctopoidError, Refused
 from backend.ids import new_id
 from backend.interface import Action, Backend, Transition
@@ -47,9 +49,12 @@ from scheduler.pipeline.verdict import Verdict
 from scheduler.project import Project
 from scheduler.roles import Product, Role, load_role
 from scheduler.runs.adopt import stop
-from scheduler.runs.rundir import Exit, ExitCause
+from scheduler.runs.rundir import Exit, ExitCause, RunDir
 
 log = logging.getLogger(__name__)
+
+LAST_WORDS_FROM = 4096
+LAST_WORDS_LIMIT = 200
 
 ACTION_OF: dict[Next, Action] = {
     Next.CONTINUE: Action.CONTINUE,
@@ -98,6 +103,8 @@ class Finisher:
         work = await asyncio.to_thread(self._collect, run)
         role = load_role(run.role, self._project.layout.roles)
         facts = self._facts(following, task, end, work, await self._backend.list_runs(task_id=task.id))
+        if facts.turn_reason is None:
+            facts = replace(facts, turn_reason=await asyncio.to_thread(last_words, following.run_dir))
         left, facts = await asyncio.to_thread(self._look_for, following, task, role, facts)
         ended = Ended(task, run, end, work, decide(facts), role, left)
         following.note(
@@ -354,6 +361,18 @@ def _ends_before(run: Run, runs: Sequence[Run], forgiven: int) -> tuple[tuple[Ou
         for other in earlier
         if other.role == run.role and other.outcome is not None and other.attempt > forgiven
     )
+
+
+def last_words(run_dir: RunDir) -> str | None:
+    """The last line that its program wrote to stderr; None when it wrote nothing. Blocking."""
+    try:
+        with run_dir.stderr_log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_WORDS_FROM))
+            lines = file.read(LAST_WORDS_FROM).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    said = (clean_line(line, LAST_WORDS_LIMIT).strip() for line in reversed(lines))
+    return next((line for line in said if line), None)
 
 
 def _how_it_ended(following: Following) -> Exit | None:

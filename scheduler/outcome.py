@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,8 @@ BLAMELESS = frozenset({Outcome.LOST, Outcome.STOPPED, Outcome.SPAWN_FAILED, Outc
 
 ALIKE_LIMIT = 3
 """Attempts in a row that end in the very same way, after which more of them are no use."""
+
+NUMBER = re.compile(r"\b(0x[0-9a-f]+|\d+)\b")
 
 BLAMELESS_LIMIT = 5
 """Such ends in a row after which a person is asked: they are hardly chance."""
@@ -106,8 +109,15 @@ def blameless_streak(runs: Sequence[Run], before: str) -> int:
 
 def _alike(facts: Facts, decision: Decision) -> int:
     """How many attempts in a row have ended like this one, this one included."""
-    before = list(takewhile(lambda end: end == (decision.outcome, decision.reason), facts.ended_before[::-1]))
-    return len(before) + 1
+    this = (decision.outcome, _gist(decision.reason))
+    ends = ((outcome, _gist(reason)) for outcome, reason in facts.ended_before[::-1])
+    return len(list(takewhile(lambda end: end == this, ends))) + 1
+
+
+def _gist(reason: str) -> tuple[str, str]:
+    """How it ended, and a program's words about it, which hold times and addresses."""
+    end, _, words = reason.partition(": ")
+    return end, NUMBER.sub("0", words)
 
 
 STOPPED = {

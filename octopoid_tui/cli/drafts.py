@@ -11,6 +11,7 @@ from backend.errors import BadInput
 from backend.ids import new_id
 from backend.planning import Draft, DraftPatch, DraftStatus, NewDraft
 from backend.wire import to_json
+from octopoid_tui.cli.options import refuse_others
 from octopoid_tui.cli.output import columns, read_stdin, say, say_json
 from octopoid_tui.cli.session import Session, person, run_session
 from octopoid_tui.cli.tasks import JsonFlag
@@ -22,6 +23,15 @@ class DraftAction(StrEnum):
     SHOW = "show"
     EDIT = "edit"
     PROMOTE = "promote"
+
+
+ALLOWED = {
+    DraftAction.LIST: (),
+    DraftAction.CREATE: ("name", "--id", "--text", "--project"),
+    DraftAction.SHOW: ("name",),
+    DraftAction.EDIT: ("name", "--title", "--text", "--project", "--state"),
+    DraftAction.PROMOTE: ("name", "--task"),
+}
 
 
 class DraftState(StrEnum):
@@ -53,6 +63,11 @@ def drafts(
     as_json: JsonFlag = False,
 ) -> None:
     """List drafts, write one, show or edit one, or turn one into tasks with its text as their description."""
+    given = {
+        "name": name, "--id": draft_id, "--title": title, "--text": text, "--project": project,
+        "--state": state, "--task": task,
+    }  # fmt: skip
+    refuse_others("drafts", action, given, ALLOWED[action])
     text = read_stdin() if text == "-" else text
     if action is DraftAction.LIST:
         return _list(as_json)

@@ -13,6 +13,7 @@ from backend.model import Queue, Task, TaskFilter
 from backend.planning import NewProject, Project, ProjectPatch, ProjectStatus
 from backend.wire import to_json
 from octopoid_tui.cli import render
+from octopoid_tui.cli.options import refuse_others
 from octopoid_tui.cli.output import columns, say, say_json
 from octopoid_tui.cli.session import Session, person, run_session
 from octopoid_tui.cli.tasks import JsonFlag
@@ -23,6 +24,14 @@ class ProjectAction(StrEnum):
     CREATE = "create"
     SHOW = "show"
     EDIT = "edit"
+
+
+ALLOWED = {
+    ProjectAction.LIST: (),
+    ProjectAction.CREATE: ("name", "--id", "--description", "--branch", "--auto-accept"),
+    ProjectAction.SHOW: ("name",),
+    ProjectAction.EDIT: ("name", "--title", "--description", "--branch", "--auto-accept", "--state"),
+}
 
 
 def projects(
@@ -50,6 +59,11 @@ def projects(
     as_json: JsonFlag = False,
 ) -> None:
     """List projects, create one, show one with its tasks, or edit one. Tasks join by `enqueue --project`."""
+    given = {
+        "name": name, "--id": project_id, "--title": title, "--description": description, "--branch": branch,
+        "--auto-accept": auto_accept, "--state": state,
+    }  # fmt: skip
+    refuse_others("projects", action, given, ALLOWED[action])
     if action is ProjectAction.LIST:
         _list(as_json)
     elif name is None:

@@ -98,7 +98,8 @@ def validate(
         return
     for line in warnings:
         warn(f"warning: {line}")
-    say(f"{folder} is valid: {len(loaded.agents)} agents, {len(loaded.sources)} keys set")
+    agents = len(loaded.agents)
+    say(f"{folder} is valid: {agents} agent{'s' * (agents != 1)}, {len(loaded.sources)} keys set")
 
 
 def _explain(as_json: bool) -> None:

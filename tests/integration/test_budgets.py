@@ -163,7 +163,7 @@ async def test_what_ends_the_same_way_again_and_again_goes_to_a_person(tmp_path:
         await work.scheduler.run_until_idle()
         task = await work.backend.get_task("t1")
     assert task.queue is Queue.ESCALATED
-    assert task.reason == "3 attempts ended the same way: it ended with exit status 7"
+    assert task.reason == "3 attempts ended the same way: it ended with exit status 7: the script says: crash"
 
 
 async def test_a_providers_limit_outlives_the_scheduler(tmp_path: Path) -> None:

@@ -52,6 +52,17 @@ def test_a_project_is_edited(house: House) -> None:
     edited = house.json("projects", "edit", "site", "--no-auto-accept", "--state", "active")
     assert (edited["title"], edited["auto_accept"], edited["status"]) == ("Faster", False, "active")
     assert house("projects", "edit", "site").exit_code == 2
+    assert house("projects", "create", "Other", "--state", "completed").exit_code == 2
+
+
+def test_a_project_that_is_closed_takes_no_task(house: House) -> None:
+    house.ok("projects", "create", "Site", "--id", "site")
+    house.ok("projects", "edit", "site", "--state", "completed")
+    refused = house("enqueue", "Late", "--project", "site")
+    assert refused.exit_code == 4
+    assert "octopoid projects edit site --state active" in refused.stderr
+    house.ok("projects", "edit", "site", "--state", "active")
+    house.ok("enqueue", "In time", "--project", "site")
 
 
 def test_a_draft_is_written_changed_and_becomes_tasks(house: House) -> None:
@@ -79,6 +90,8 @@ def test_a_draft_is_written_changed_and_becomes_tasks(house: House) -> None:
         (("edit", "d1"), 2),
         (("edit", "d1", "--state", "promoted"), 2),
         (("promote", "none"), 3),
+        (("create", "D", "--task", "T"), 2),
+        (("list", "extra"), 2),
     ],
 )
 def test_what_a_draft_cannot_be_is_refused(house: House, arguments: tuple[str, ...], status: int) -> None:

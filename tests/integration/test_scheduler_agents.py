@@ -444,3 +444,22 @@ async def test_stopping_the_scheduler_while_agents_start_loses_none(tmp_path: Pa
         assert await work.backend.list_runs(live=True) == []
     for starts in repo.glob(".octopoid/runs/*/starts"):
         assert starts.read_text() == "start\n"
+
+
+async def test_a_crash_says_what_the_program_said_last(tmp_path: Path) -> None:
+    script = "echo 'first words' >&2\nprintf 'disk \\033[31mfull\\033[0m\\n\\n' >&2\nexit 3\n"
+    async with at_work(make_project(tmp_path, script)) as work:
+        await work.desk.enqueue(TaskDraft("Work", id="t1"))
+        await work.scheduler.run_until_idle()
+        runs = await work.backend.list_runs(task_id="t1")
+        assert {run.reason for run in runs} >= {"it ended with exit status 3: disk full"}
+
+
+async def test_the_agent_of_the_demo_works_on_what_a_person_queues(tmp_path: Path) -> None:
+    async with at_work(demo_project(tmp_path)) as work:
+        await work.desk.enqueue(TaskDraft("Rate the thing", id="t1"))
+        await work.scheduler.run_until_idle()
+        task = await work.backend.get_task("t1")
+        assert task.queue is Queue.PROVISIONAL
+        assert task.head_sha is not None
+        assert git(work.project.layout.root / "hub.git", "show", f"{task.head_sha}:t1.md") == "# Rate the thing"

@@ -215,3 +215,12 @@ def test_the_streak_counts_back_to_the_last_run_that_did_something(
 ) -> None:
     before = [run(f"r{number}", outcome) for number, outcome in enumerate(outcomes)]
     assert blameless_streak([*before, run("this", None), run("later", Outcome.LOST)], "this") == streak
+
+
+def test_the_same_words_at_another_time_are_the_same_end() -> None:
+    def ended(words: str, before: str) -> Next:
+        earlier = ((Outcome.CRASHED, f"it ended with exit status 3: {before}"),) * (ALIKE_LIMIT - 1)
+        return decide(facts(exit_code=3, turn_reason=words, ended_before=earlier)).next
+
+    assert ended("at 14:05 no disk is left", "at 14:03 no disk is left") is Next.ESCALATE
+    assert ended("at 14:05 no disk is left", "at 14:03 no network") is Next.RETRY

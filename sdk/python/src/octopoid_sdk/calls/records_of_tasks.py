@@ -70,7 +70,7 @@ def add_evidence(
         exit_code: None when the check could not be run: that is no pass.
         at: when it ran, as `2026-01-31T12:00:00Z`.
     """
-    # The exit code is told even when there is none, so this is no ordinary body.
+    # What may be null is told even then, so this is no ordinary body.
     body = {
         "id": id or new_id(),
         "check": check,
@@ -81,8 +81,8 @@ def add_evidence(
         "at": at,
         "output_tail": output_tail,
         "output_digest": output_digest,
-        "run_id": run_id,
     }
-    content = json.dumps(given(body) | {"exit_code": exit_code}, ensure_ascii=False).encode()
+    nullable = {"run_id": run_id, "exit_code": exit_code}
+    content = json.dumps(given(body) | nullable, ensure_ascii=False).encode()
     evidence: Evidence = yield Request("POST", address("tasks", task_id, "evidence"), content=content)
     return evidence
