@@ -17,7 +17,7 @@ import psycopg
 from psycopg import errors as pg
 
 from backend.clock import Clock
-from backend.errors import StoreBroken, StoreBusy
+from backend.errors import NotFound, Refused, StoreBroken, StoreBusy
 from backend.lifecycle import Limits
 from backend.service import Service
 from backend.store.postgres import DatabaseClock, PostgresStore, explain, is_away, name_of, open_connection
@@ -140,8 +140,12 @@ class Link:
 
 def _look(store: PostgresStore, service: Service, job: Callable[[Service], T]) -> T:
     store.begin_read()
-    result = job(service)
-    # No rollback where nothing failed: the driver forgets with it every statement it has prepared.
+    # No rollback where no statement failed: the driver forgets with it every statement it has prepared.
+    try:
+        result = job(service)
+    except (NotFound, Refused):
+        store.commit()
+        raise
     store.commit()
     return result
 

@@ -462,4 +462,5 @@ async def test_the_agent_of_the_demo_works_on_what_a_person_queues(tmp_path: Pat
         task = await work.backend.get_task("t1")
         assert task.queue is Queue.PROVISIONAL
         assert task.head_sha is not None
-        assert git(work.project.layout.root / "hub.git", "show", f"{task.head_sha}:t1.md") == "# Rate the thing"
+        hub = work.project.layout.root / "hub.git"
+        assert git(hub, "show", f"{task.head_sha}:t1.md") == "# Rate the thing"

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +23,7 @@ import pytest
 from psycopg.pq import TransactionStatus
 
 from backend.clock import ManualClock, from_ms
-from backend.errors import DependencyCycle, StoreBroken, StoreBusy
+from backend.errors import DependencyCycle, NotFound, StoreBroken, StoreBusy
 from backend.interface import Action, Transition
 from backend.lifecycle import Facts, Limits, apply
 from backend.local import LocalBackend
@@ -33,7 +34,12 @@ from backend.model import (
     Event,
     NewMachine,
     NewTask,
+    Outcome,
     Queue,
+    Run,
+    RunEnd,
+    RunPatch,
+    RunStatus,
     SenderType,
     TaskFilter,
     TaskPatch,
@@ -43,7 +49,14 @@ from backend.pool import Link
 from backend.service import Service
 from backend.store.interface import NewEvent
 from backend.store.migrate import Migration, available
-from backend.store.postgres import KEY_STATEMENTS, STATEMENTS, DatabaseClock, PostgresStore, name_of
+from backend.store.postgres import (
+    KEY_STATEMENTS,
+    STATEMENTS,
+    DatabaseClock,
+    PostgresRuns,
+    PostgresStore,
+    name_of,
+)
 from backend.store.postgres_audit import INVARIANTS, audit
 from backend.store.postgres_migrate import FOLDER, migrate
 from backend.store.postgres_session import SESSION, PostgresSession, Row, connect
@@ -190,6 +203,8 @@ def test_a_read_leaves_what_is_prepared(url: str, monkeypatch: pytest.MonkeyPatc
         link.run(lambda service: service.tasks.create(new("t"), ANA), True, monotonic() + 30)
         for _ in range(3):
             link.run(lambda service: service.tasks.count_queues(), False, monotonic() + 30)
+            with pytest.raises(NotFound):
+                link.run(lambda service: service.runs.get("none"), False, monotonic() + 30)
         (connection,) = made
         rows = connection.execute(
             "SELECT generic_plans FROM pg_prepared_statements WHERE statement = %s",
@@ -743,3 +758,46 @@ async def test_l21_of_two_replicas_one_is_killed_and_no_task_is_lost_or_shared(u
     assert all(run.task_id in {task.id for task in held} for run in await backend.list_runs(live=True))
     await backend.close()
     sound(url)
+
+
+def test_a_run_that_is_being_changed_does_not_end_in_between(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is told of a run, and what the run is, are one: whoever ends it waits for the change."""
+    one, other = (Link(url, ManualClock(), Limits()) for _ in range(2))
+
+    def prepare(service: Service) -> None:
+        service.machines.register(NewMachine("c", "m"))
+        service.tasks.create(new("t"), ANA)
+        service.leases.claim(asking("r"))
+
+    began, ended = threading.Event(), threading.Event()
+
+    save = PostgresRuns.save
+
+    def save_late(runs: PostgresRuns, run: Run) -> None:
+        began.set()
+        assert not ended.wait(0.3), "the run was ended between reading and saving it"
+        save(runs, run)
+
+    def change(service: Service) -> None:
+        service.runs.update("r", RunPatch(branch="octopoid/t", turns=7))
+
+    monkeypatch.setattr(PostgresRuns, "save", save_late)
+
+    def end() -> None:
+        assert began.wait(60)
+        other.run(lambda service: service.runs.end("r", RunEnd(Outcome.LOST, "gone")), True, monotonic() + 60)
+        ended.set()
+
+    try:
+        one.run(prepare, True, monotonic() + 30)
+        with ThreadPoolExecutor(1) as pool:
+            ending = pool.submit(end)
+            one.run(change, True, monotonic() + 60)
+            ending.result(60)
+        run = one.run(lambda service: service.runs.get("r"), False, monotonic() + 30)
+        assert (run.status, run.branch, run.turns) == (RunStatus.ENDED, "octopoid/t", 7)
+    finally:
+        one.close()
+        other.close()
