@@ -196,6 +196,10 @@ class Backend(Protocol):
 
     async def list_evidence(self, task_id: str) -> list[Evidence]: ...
 
+    async def unfinished_evidence(self) -> list[Evidence]:
+        """The evidence of every task that is neither done nor cancelled, in the order in which it came."""
+        ...
+
     # Messages
     async def post_message(self, new: NewMessage) -> Message:
         """Store a message; the same `(run_id, request_id)` or id again returns the first."""
@@ -220,6 +224,10 @@ class Backend(Protocol):
     async def get_message(self, message_id: str) -> Message: ...
 
     async def list_messages(self, task_id: str) -> list[Message]: ...
+
+    async def unfinished_messages(self) -> list[Message]:
+        """The messages of every task that is neither done nor cancelled, oldest first."""
+        ...
 
     async def open_questions(self) -> list[Message]:
         """Every request nobody has answered, oldest first."""

@@ -46,7 +46,7 @@ from backend.model import (
     UsageBy,
 )
 from backend.once import Act, Answer, Asked, Declined
-from backend.pages import MessageFilter, Page, RunFilter, SessionFilter, Span, TaskPage
+from backend.pages import EVERYTHING, MessageFilter, Page, RunFilter, SessionFilter, Span, TaskPage
 from backend.planning import Draft, DraftPatch, NewDraft, NewProject, Project, ProjectPatch
 from backend.service import Service
 from backend.sessions import NewSession, Session
@@ -140,6 +140,9 @@ class LocalBackend:
     async def page_messages(self, wanted: MessageFilter, span: Span) -> list[Message]:
         return await self._read(lambda service: service.pages.messages(wanted, span))
 
+    async def page_evidence(self, span: Span) -> list[Evidence]:
+        return await self._read(lambda service: service.pages.evidence(span))
+
     async def count_queues(self) -> Mapping[Queue, int]:
         return await self._read(lambda service: service.tasks.count_queues())
 
@@ -194,6 +197,9 @@ class LocalBackend:
     async def list_evidence(self, task_id: str) -> list[Evidence]:
         return await self._read(lambda service: service.runs.list_evidence(task_id))
 
+    async def unfinished_evidence(self) -> list[Evidence]:
+        return await self.page_evidence(Span(EVERYTHING))
+
     # Messages
     async def post_message(self, new: NewMessage) -> Message:
         return await self._write(lambda service: service.rules.post(new))
@@ -212,6 +218,9 @@ class LocalBackend:
 
     async def list_messages(self, task_id: str) -> list[Message]:
         return await self._read(lambda service: service.messages.of_task(task_id))
+
+    async def unfinished_messages(self) -> list[Message]:
+        return await self.page_messages(MessageFilter(unfinished=True), Span(EVERYTHING))
 
     async def open_questions(self) -> list[Message]:
         return await self._read(lambda service: service.messages.open())

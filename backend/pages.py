@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from backend.model import Message, Priority, Run, Task, TaskFilter
+from backend.model import Evidence, Message, Priority, Run, Task, TaskFilter
 from backend.sessions import Session
+
+EVERYTHING = 2**31
+"""The limit that means "all"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,13 @@ class SessionFilter:
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
-    """Which messages to list: of one conversation, open requests, or answers that these runs have not got."""
+    """Which messages to list.
+
+    Those of one conversation, of unfinished tasks, open requests, or answers that these runs have not got.
+    """
 
     conversation_id: str | None = None
+    unfinished: bool = False
     open: bool = False
     undelivered: tuple[str, ...] | None = None
 
@@ -101,6 +108,10 @@ class Pager(Protocol):
 
     async def page_messages(self, wanted: MessageFilter, span: Span) -> list[Message]:
         """Messages in the order in which they were written; raises as `page_runs`."""
+        ...
+
+    async def page_evidence(self, span: Span) -> list[Evidence]:
+        """Evidence of unfinished tasks in the order in which it came; raises as `page_runs`."""
         ...
 
 

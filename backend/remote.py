@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -42,6 +43,7 @@ from backend.model import (
     Usage,
     UsageBy,
 )
+from backend.pages import EVERYTHING
 from backend.planning import Draft, DraftPatch, NewDraft, NewProject, Project, ProjectPatch
 from backend.rest.connection import Connection
 from backend.rest.stream import PATIENCE_S, follow
@@ -52,11 +54,17 @@ from backend.wire import changes_json, claim_from_json, decode, from_json, to_js
 
 T = TypeVar("T")
 
-EVERYTHING = 2**31
-"""The limit that means "all": without one the server gives its first page."""
-
 PAGE = 1000
 """Rows of a list that is asked for page by page."""
+AT_ONCE = 50
+"""Rows that are read between two turns of the event loop."""
+WHOLE: dict[type, tuple[str, str, Json]] = {
+    Task: ("tasks", "v1/tasks", {}),
+    Run: ("runs", "v1/runs", {}),
+    Message: ("messages", "v1/messages", {"state": "unfinished"}),
+    Evidence: ("evidence", "v1/evidence", {}),
+}
+"""What `everything` reads: the list's name, its address, and what is asked for."""
 
 
 class RemoteBackend:
@@ -203,6 +211,9 @@ class RemoteBackend:
     async def list_evidence(self, task_id: str) -> list[Evidence]:
         return await self._rows(Evidence, "evidence", _path("tasks", task_id, "evidence"))
 
+    async def unfinished_evidence(self) -> list[Evidence]:
+        return [row async for rows, _ in self.everything(Evidence) for row in rows]
+
     # Messages
 
     async def post_message(self, new: NewMessage) -> Message:
@@ -223,6 +234,9 @@ class RemoteBackend:
 
     async def list_messages(self, task_id: str) -> list[Message]:
         return await self._pages(Message, "messages", _path("tasks", task_id, "messages"))
+
+    async def unfinished_messages(self) -> list[Message]:
+        return [row async for rows, _ in self.everything(Message) for row in rows]
 
     async def open_questions(self) -> list[Message]:
         return await self._pages(Message, "messages", "v1/messages", {"state": "open"})
@@ -421,6 +435,17 @@ class RemoteBackend:
 
     # The whole
 
+    def everything(self, kind: type[T]) -> AsyncGenerator[tuple[list[T], int | None]]:
+        """All tasks or runs, or the messages or evidence of all unfinished tasks, page by page.
+
+        A task that moves meanwhile may be missing, or come twice: whoever needs to know reads on in the log.
+
+        Yields:
+            The rows of a page, and how many there are in all, where the server counts them.
+        """
+        name, path, params = WHOLE[kind]
+        return self._each_page(kind, name, path, params)
+
     async def export_state(self, out: IO[bytes]) -> None:
         out.write(await self._connection.carry("GET", "admin/export"))
 
@@ -448,17 +473,21 @@ class RemoteBackend:
 
     async def _rows(self, kind: type[T], name: str, path: str, params: Json | None = None) -> list[T]:
         data = await self._connection.get(path, params)
-        return [_read(kind, row) for row in data[name]]
+        return await _read_rows(kind, data[name])
 
     async def _pages(self, kind: type[T], name: str, path: str, params: Json | None = None) -> list[T]:
         """The rows of every page."""
-        wanted: Json = {"limit": PAGE, **(params or {})}
-        rows: list[T] = []
+        return [row async for rows, _ in self._each_page(kind, name, path, params or {}) for row in rows]
+
+    async def _each_page(
+        self, kind: type[T], name: str, path: str, params: Json
+    ) -> AsyncGenerator[tuple[list[T], int | None]]:
+        wanted: Json = {"limit": PAGE, **params}
         while True:
             data = await self._connection.get(path, wanted)
-            rows += (_read(kind, row) for row in data[name])
+            yield await _read_rows(kind, data[name]), data.get("total")
             if data["next_cursor"] is None:
-                return rows
+                return
             wanted["cursor"] = data["next_cursor"]
 
 
@@ -481,6 +510,16 @@ def _read(kind: type[T], data: Any) -> T:
         raise StoreBroken(
             f"the server's {kind.__name__.lower()} is not understood", f"is it of another version? {error}"
         ) from error
+
+
+async def _read_rows(kind: type[T], rows: Sequence[Any]) -> list[T]:
+    """Rows as records, with turns of the event loop between."""
+    records: list[T] = []
+    for row in rows:
+        records.append(_read(kind, row))
+        if len(records) % AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return records
 
 
 def _read_claim(data: Json) -> Claim:

@@ -7,7 +7,7 @@ from datetime import datetime
 from backend.clock import Clock, day_of, from_ms, to_iso
 from backend.interface import Backend
 from backend.model import Agent, AgentStatus, Json, Orchestrator, Queue, TaskFilter
-from backend.sync import SyncMode
+from backend.sync import SyncMode, SyncState
 from scheduler.presence import is_live, scheduler_running
 from scheduler.project import Project
 
@@ -37,9 +37,15 @@ async def read_status(backend: Backend, project: Project, clock: Clock) -> Json:
         "agents": await _agents(backend, live, unknown if sync.mode is SyncMode.OFFLINE else set()),
         "leases": await _leases(backend),
         "questions": len(await backend.open_questions()),
-        "sync": {"state": sync.mode.value, "pending": sync.pending, "conflicts": sync.conflicts},
+        "sync": sync_status(sync),
         "cost_today_usd": round(await backend.cost_since(midnight), 6),
     }
+
+
+def sync_status(state: SyncState) -> Json:
+    """How it stands with the server; how far a synchronisation has got only while one is under way."""
+    found: Json = {"state": state.mode.value, "pending": state.pending, "conflicts": state.conflicts}
+    return {**found, "progress": state.progress} if state.progress else found
 
 
 def _scheduler(mine: Orchestrator | None, running: bool, paused: bool, now: datetime) -> Json:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -71,9 +71,10 @@ class Mirror:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
         self._columns = {
-            table.name: [row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")]
+            table.name: frozenset(row[1] for row in connection.execute(f"PRAGMA table_info({table.name})"))
             for table in TABLES.values()
         }
+        self._upserts: dict[type, str] = {}
 
     def put(self, records: Iterable[Any]) -> None:
         """Write records as they are, each over the one of its key."""
@@ -161,15 +162,10 @@ class Mirror:
         if table.unique and all(row[name] is not None for name in table.unique):
             same = " AND ".join(f"{name} = :{name}" for name in table.unique)
             self._execute(f"DELETE FROM {table.name} WHERE {same} AND id <> :id", row)
-        names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
-        changes = ", ".join(
-            f"{name} = excluded.{name}" for name in row if name not in (*table.key, "created_as")
+        upsert = self._upserts.get(type(record)) or self._upserts.setdefault(
+            type(record), _upsert(table, list(row))
         )
-        self._execute(
-            f"INSERT INTO {table.name} ({names}) VALUES ({values})"
-            f" ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {changes}",
-            row,
-        )
+        self._execute(upsert, row)
 
     def _count_blockers(self, task_id: str) -> None:
         self._execute(
@@ -180,9 +176,21 @@ class Mirror:
         )
 
 
-def _row(record: Any, columns: Sequence[str]) -> dict[str, Any]:
+def _upsert(table: Table, names: Sequence[str]) -> str:
+    """The statement that writes a row of these columns: the same for every record of a kind."""
+    values = ", ".join(f":{name}" for name in names)
+    changes = ", ".join(
+        f"{name} = excluded.{name}" for name in names if name not in (*table.key, "created_as")
+    )
+    return (
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values})"
+        f" ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {changes}"
+    )
+
+
+def _row(record: Any, columns: Set[str]) -> dict[str, Any]:
     """A record by column name; what has no column is not kept."""
-    row = {field.name: _plain(getattr(record, field.name)) for field in dataclasses.fields(record)}
+    row = {name: _plain(getattr(record, name)) for name in type(record).__dataclass_fields__}
     if isinstance(record, Message):
         row |= {"sender_type": record.sender.type.value, "sender_id": record.sender.id}
     if isinstance(record, Evidence):
@@ -197,6 +205,8 @@ def _row(record: Any, columns: Sequence[str]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in (str, int, float):
+        return value
     match value:
         case Enum():
             return value.value

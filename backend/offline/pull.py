@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -17,14 +17,13 @@ from backend.model import (
     Message,
     Orchestrator,
     Pause,
-    Queue,
     Rule,
     Run,
     Task,
-    TaskFilter,
 )
 from backend.offline.mirror import Mirror
 from backend.planning import Draft, Project
+from backend.remote import RemoteBackend
 from backend.sessions import Session
 
 T = TypeVar("T")
@@ -32,7 +31,7 @@ AT_ONCE = 8
 """Requests under way at the same time."""
 PARTS: dict[str, type] = {"task": Task, "run": Run, "message": Message, "evidence": Evidence}
 """What an event may be about that belongs to a task."""
-FINISHED = frozenset({Queue.DONE, Queue.CANCELLED})
+NOUNS: dict[type, str] = {Task: "tasks", Run: "runs", Message: "messages", Evidence: "results of checks"}
 
 
 @dataclass(slots=True)
@@ -103,13 +102,15 @@ class Everything:
     events: list[Event]
     """The newest ones."""
     tasks: list[Task]
-    runs: list[Run]
-    more: Found
+    others: dict[type, list[Any]]
+    """What belongs to tasks, by its kind."""
+    rest: Rest
 
     def store(self, mirror: Mirror) -> None:
         mirror.put(sorted(self.tasks, key=lambda task: (task.created_at, task.id)))
-        mirror.put(self.runs)
-        self.more.store(mirror)
+        for records in self.others.values():
+            mirror.put(records)
+        self.rest.store(mirror)
 
 
 async def fetch(server: Backend, wanted: Wanted) -> Found:
@@ -125,20 +126,32 @@ async def fetch(server: Backend, wanted: Wanted) -> Found:
     return Found(tasks, await _rest(server) if wanted.rest else None)
 
 
-async def fetch_everything(server: Backend, events: int) -> Everything:
+async def fetch_everything(server: RemoteBackend, events: int, tell: Callable[[str], None]) -> Everything:
     """The state, and the last so many events.
+
+    A task that moves while the pages are read may be missing: its event is later than `last`, and it is read
+    for that.
+
+    Args:
+        tell: is given how far it has got, as "3,000 of 10,000 tasks".
 
     Raises: what reading from the server raises.
     """
     last = await server.last_seq()
     newest = await server.events(after=max(0, last - events), limit=max(1, events))
-    tasks = await server.list_tasks(TaskFilter())
-    runs = await server.list_runs()
-    unfinished = [task.id for task in tasks if task.queue not in FINISHED]
-    wanted = Wanted({task_id: {Message, Evidence} for task_id in unfinished}, rest=True)
-    return Everything(
-        last, [event for event in newest if event.seq <= last], tasks, runs, await fetch(server, wanted)
-    )
+    tasks = await _read_all(server, Task, tell)
+    parts: tuple[type, ...] = (Run, Message, Evidence)
+    others = {part: await _read_all(server, part, tell) for part in parts}
+    rest = await _rest(server)
+    return Everything(last, [event for event in newest if event.seq <= last], tasks, others, rest)
+
+
+async def _read_all(server: RemoteBackend, kind: type[Any], tell: Callable[[str], None]) -> list[Any]:
+    found: dict[str, Any] = {}
+    async for rows, total in server.everything(kind):
+        found |= ((row.id, row) for row in rows)
+        tell(f"{len(found):,}{'' if total is None else f' of {total:,}'} {NOUNS[kind]}")
+    return list(found.values())
 
 
 async def _part(server: Backend, gate: asyncio.Semaphore, task_id: str, part: type) -> list[Any]:

@@ -101,11 +101,17 @@ class Reading:
     async def list_evidence(self, task_id: str) -> list[Evidence]:
         return await self._read(lambda backend: backend.list_evidence(task_id))
 
+    async def unfinished_evidence(self) -> list[Evidence]:
+        return await self._read(lambda backend: backend.unfinished_evidence())
+
     async def get_message(self, message_id: str) -> Message:
         return await self._read(lambda backend: backend.get_message(message_id))
 
     async def list_messages(self, task_id: str) -> list[Message]:
         return await self._read(lambda backend: backend.list_messages(task_id))
+
+    async def unfinished_messages(self) -> list[Message]:
+        return await self._read(lambda backend: backend.unfinished_messages())
 
     async def open_questions(self) -> list[Message]:
         return await self._read(lambda backend: backend.open_questions())

@@ -47,6 +47,7 @@ class Synchronizer:
         self.online = False
         """Set only in the cache's writing thread, where no change is taken into the outbox meanwhile."""
         self._trouble: str | None = None
+        self._progress: str | None = None
         self._since: int | None = None
         self._pause = FIRST_PAUSE_S
         self._wait: float | None = None
@@ -129,7 +130,7 @@ class Synchronizer:
         pending, conflicts = await (cache or self._cache).read(lambda service: service.outbox.count())
         mode = SyncMode.ONLINE if self.online else SyncMode.OFFLINE
         since = None if self._since is None else from_ms(self._since)
-        return SyncState(mode, pending, conflicts, self._server, since, self._trouble)
+        return SyncState(mode, pending, conflicts, self._server, since, self._trouble, self._progress)
 
     async def leave(self, error: OctopoidError) -> None:
         """Go on without the server, until it is reached again."""
@@ -201,8 +202,15 @@ class Synchronizer:
         return bool(found) and _mark(found[0]) == standing.mark
 
     async def _read_everything(self) -> None:
-        everything = await fetch_everything(self._remote, HISTORY)
-        await self._cache.write(lambda service: _store_everything(service, everything))
+        try:
+            everything = await fetch_everything(self._remote, HISTORY, self._tell)
+            self._tell(f"writing {len(everything.tasks):,} tasks")
+            await self._cache.write(lambda service: _store_everything(service, everything))
+        finally:
+            self._progress = None
+
+    def _tell(self, progress: str) -> None:
+        self._progress = progress
 
     async def _pull(self) -> bool:
         """Take over what the server has; returns whether nothing waits any more."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
+LARGE = 100_000
+"""Bytes of an answer from which on it is read in a thread, so that the event loop is not held up."""
 CARRY_S = 600.0
 """How long a whole export or import may take."""
 
@@ -164,6 +166,8 @@ class Connection:
             raise self._unreachable(error) from error
         except self._sdk.ClientClosed as error:
             raise _closed() from error
+        if len(answer.content) > LARGE:
+            return await asyncio.to_thread(read_answer, answer)
         return read_answer(answer)
 
     async def carry(self, method: Method, path: str, content: bytes | None = None) -> bytes:

@@ -80,9 +80,9 @@ class EventQuery:
 
 @dataclass(frozen=True, slots=True)
 class MessageQuery:
-    """What `GET /messages` understands: the open questions, or the answers not yet delivered to runs."""
+    """What `GET /messages` understands: open questions, undelivered answers, or all of unfinished tasks."""
 
-    state: Literal["open", "undelivered"]
+    state: Literal["open", "undelivered", "unfinished"]
     run_id: tuple[str, ...] = ()
     limit: RowLimit = ROWS
     cursor: str | None = None
@@ -100,7 +100,7 @@ class RunQuery:
 
 @dataclass(frozen=True, slots=True)
 class RowQuery:
-    """A page of what belongs to one task. `cursor` is the `next_cursor` of the page before."""
+    """A page of rows. `cursor` is the `next_cursor` of the page before."""
 
     limit: RowLimit = ROWS
     cursor: str | None = None

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from backend.clock import to_ms
 from backend.errors import BadInput
 from backend.interface import Backend
-from backend.model import Json, Message, Priority, Run, Task
+from backend.model import Evidence, Json, Message, Priority, Run, Task
 from backend.pages import (
     MessageFilter,
     Page,
@@ -43,7 +43,7 @@ class Spanned(Protocol):
     def cursor(self) -> str | None: ...
 
 
-Row = TypeVar("Row", Run, Session, Message)
+Row = TypeVar("Row", Run, Session, Message, Evidence)
 Read = Callable[[Span], Awaitable[list[Row]]]
 
 
@@ -157,9 +157,20 @@ def read_messages(backend: Backend, wanted: MessageFilter) -> Read[Message]:
     return read
 
 
+def read_evidence(backend: Backend) -> Read[Evidence]:
+    async def read(span: Span) -> list[Evidence]:
+        if isinstance(backend, Pager):
+            return await backend.page_evidence(span)
+        return _cut_rows(sorted(await backend.unfinished_evidence(), key=_came), span)
+
+    return read
+
+
 async def _all_messages(backend: Backend, wanted: MessageFilter) -> list[Message]:
     if wanted.conversation_id is not None:
         return await backend.list_messages(wanted.conversation_id)
+    if wanted.unfinished:
+        return await backend.unfinished_messages()
     if wanted.undelivered is not None:
         return await backend.undelivered(wanted.undelivered)
     return await backend.open_questions()
@@ -178,8 +189,14 @@ def _cut_rows(rows: Sequence[Row], span: Span) -> list[Row]:
     return list(rows[start : start + span.limit])
 
 
-def _came(row: Run | Session | Message) -> int:
-    return to_ms(row.started_at if isinstance(row, Run) else row.created_at)
+def _came(row: Run | Session | Message | Evidence) -> int:
+    match row:
+        case Run():
+            return to_ms(row.started_at)
+        case Evidence():
+            return to_ms(row.at)
+        case _:
+            return to_ms(row.created_at)
 
 
 class _After(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

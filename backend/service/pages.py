@@ -1,9 +1,9 @@
-"""Pages of what only grows: runs, sessions and messages, in the order in which they came."""
+"""Pages of what only grows: runs, sessions, messages and evidence, in the order in which they came."""
 
 from __future__ import annotations
 
 from backend.errors import BadInput
-from backend.model import Message, Run
+from backend.model import Evidence, Message, Run
 from backend.pages import MessageFilter, RunFilter, SessionFilter, Span
 from backend.service.context import Context
 from backend.sessions import Session
@@ -24,6 +24,9 @@ class Pages:
 
     def messages(self, wanted: MessageFilter, span: Span) -> list[Message]:
         return self._store.messages(wanted, self._place("messages", span), span.limit)
+
+    def evidence(self, span: Span) -> list[Evidence]:
+        return self._store.evidence(self._place("evidence", span), span.limit)
 
     def _place(self, noun: str, span: Span) -> int:
         """

@@ -132,7 +132,7 @@ class PageStore(Protocol):
         ...
 
     def place(self, noun: str, its_id: str) -> int | None:
-        """Where a run, session or message is among all of its kind; None when there is none with this id."""
+        """Where a run, session, message or evidence is among all of its kind; None without one of this id."""
         ...
 
     def runs(self, wanted: RunFilter, after: int, limit: int) -> list[Run]: ...
@@ -140,6 +140,10 @@ class PageStore(Protocol):
     def sessions(self, wanted: SessionFilter, after: int, limit: int, now: int) -> list[Session]: ...
 
     def messages(self, wanted: MessageFilter, after: int, limit: int) -> list[Message]: ...
+
+    def evidence(self, after: int, limit: int) -> list[Evidence]:
+        """Of tasks that are neither done nor cancelled."""
+        ...
 
 
 class RunStore(Protocol):

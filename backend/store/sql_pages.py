@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from backend.clock import from_ms
-from backend.model import Message, Queue, Run, Task, TaskFilter
+from backend.model import Evidence, Message, Queue, Run, Task, TaskFilter
 from backend.pages import MessageFilter, Page, RunFilter, SessionFilter
 from backend.sessions import Session
-from backend.store.rows import Row, dump, message_of, run_of, task_of
+from backend.store.rows import Row, dump, evidence_of, message_of, run_of, task_of
 from backend.store.sql import Session as Connection
 from backend.store.sql_sessions import session_of
 from backend.store.sql_tasks import filter_queues, filters
@@ -55,6 +55,7 @@ class SqlPages:
 
     def messages(self, wanted: MessageFilter, after: int, limit: int) -> list[Message]:
         names = ["only_conversation"] * (wanted.conversation_id is not None)
+        names += ["only_of_unfinished"] * wanted.unfinished
         names += ["only_open_messages"] * wanted.open
         names += ["only_undelivered"] * (wanted.undelivered is not None)
         values = {
@@ -62,6 +63,9 @@ class SqlPages:
             "run_ids": dump(list(wanted.undelivered or ())),
         }
         return self._rows("messages", names, values, message_of, after, limit)
+
+    def evidence(self, after: int, limit: int) -> list[Evidence]:
+        return self._rows("evidence", [], {}, evidence_of, after, limit)
 
     def _rows(
         self,

@@ -121,6 +121,8 @@ def _headline(found: Json, style: Style) -> str:
         words.append(
             style(f"{sync['state']}, {sync['pending']} pending, {sync['conflicts']} conflicts", YELLOW)
         )
+    if sync.get("progress"):
+        words.append(style(f"synchronising {sync['progress']}", YELLOW))
     words.append(f"${found['cost_today_usd'] or 0:.2f} today")
     return "  ".join(words)
 

@@ -105,6 +105,9 @@ def sync_part(picture: Picture) -> Part:
     """Whether what is shown comes from the server, and how much it does not have yet."""
     sync = picture.snapshot.sync
     pending = f" · {sync.pending} pending" if sync.pending else ""
+    if sync.progress:
+        progress = clean_line(sync.progress, 60)
+        return Part(f"synchronising {progress}{pending}", "info", rank=1, short=f"synchronising{pending}")
     if sync.mode is SyncMode.OFFLINE:
         away = f" {age((picture.now - sync.since).total_seconds())}" if sync.since else ""
         return Part(f"offline{away}{pending}", "warning")

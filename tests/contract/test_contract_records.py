@@ -139,6 +139,28 @@ async def test_evidence_is_bound_to_its_commit(acts: Any, backend: Backend, cloc
         await backend.add_evidence(replace(passed, id="e3", run_id="nobody"))
 
 
+async def test_what_was_said_and_checked_of_unfinished_tasks_is_one_list(
+    acts: Any, backend: Backend, clock: ManualClock
+) -> None:
+    at = from_ms(clock.now_ms())
+    for name in ("over", "gone", "t", "later"):
+        await acts.create(name)
+        await backend.post_message(question(f"m-{name}", conversation_id=name))
+        await backend.add_evidence(
+            Evidence(f"e-{name}", name, None, "tests", "pytest", "w", "b", 0, "ok", "d", 1, at)
+        )
+    await backend.post_message(question("m-again"))
+    await acts.submit(await acts.claim(task_id="over"))
+    await acts.done("over")
+    await acts.do("gone", Action.CANCEL)
+    await acts.submit(await acts.claim(task_id="later"))
+    said, checked = await backend.unfinished_messages(), await backend.unfinished_evidence()
+    assert [message.id for message in said] == ["m-t", "m-later", "m-again"]
+    assert [one.id for one in checked] == ["e-t", "e-later"]
+    assert said[1:2] == await backend.list_messages("later")
+    assert checked[:1] == await backend.list_evidence("t")
+
+
 # Messages
 
 

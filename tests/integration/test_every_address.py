@@ -101,6 +101,7 @@ EXAMPLES: dict[str, Example] = {
     "task_messages": Example("tasks/t/messages", before=ASKED),
     "task_history": Example("tasks/t/history", before=TASK),
     "task_evidence": Example("tasks/t/evidence", before=(*HELD, ("POST", "tasks/t/evidence", EVIDENCE))),
+    "list_evidence": Example("evidence", before=(*HELD, ("POST", "tasks/t/evidence", EVIDENCE))),
     "add_evidence": Example("tasks/t/evidence", EVIDENCE, HELD, 201),
     "why_task": Example("tasks/t/why", before=TASK),
     "count_queues": Example("counts"),

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ import postgres
 import pytest
 from serving import serve
 
-from backend.interface import Backend
+from backend.interface import Action, Backend, Transition
 from backend.local import LocalBackend, open_store
 from backend.model import (
     Actor,
     ClaimRequest,
+    Evidence,
     MessageKind,
     MessageType,
     NewMessage,
@@ -46,6 +48,7 @@ from backend.store.sqlite import PAGE_STATEMENTS as SQLITE_PAGES
 from backend.store.sqlite import STATEMENTS as SQLITE
 
 ANA = Actor(SenderType.HUMAN, "ana")
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MANY = 20_000
 QUEUES = (Queue.BACKLOG, Queue.INCOMING, Queue.DONE)
 SEED = """
@@ -192,6 +195,8 @@ class ListsOnly:
         self.list_messages = backend.list_messages
         self.open_questions = backend.open_questions
         self.undelivered = backend.undelivered
+        self.unfinished_messages = backend.unfinished_messages
+        self.unfinished_evidence = backend.unfinished_evidence
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "lists only"])
@@ -274,6 +279,10 @@ async def work(backend: LocalBackend) -> None:
             f"q{number}", task.id, bot, MessageType.REQUEST, MessageKind.QUESTION, "?", run_id=f"r{number}"
         )
         await backend.post_message(asked)
+        at = NOON + timedelta(minutes=number)
+        await backend.add_evidence(
+            Evidence(f"e{number}", task.id, f"r{number}", "tests", "pytest", "w", "b", 0, "ok", "d", 1, at)
+        )
     for number in range(WORK):
         note = NewMessage(f"n{number}", "t0", ANA, MessageType.STATUS, MessageKind.NOTE, "so")
         await backend.post_message(note)
@@ -287,6 +296,8 @@ LISTS = {
     "sessions?live=true&worker_id=none": ("s", 0),
     "sessions?status=active": ("s", WORK),
     "messages?state=open": ("q", WORK),
+    "messages?state=unfinished": ("", 2 * WORK),
+    "evidence": ("e", WORK),
     "tasks/t0/messages": ("", WORK + 1),
     "tasks/t3/runs": ("r", 1),
 }
@@ -316,13 +327,17 @@ async def test_rows_are_given_page_by_page_though_they_leave_the_list(
             if page["next_cursor"] is None:
                 break
             params["cursor"] = page["next_cursor"]
-            await leave(backend, got[-1])
+            await leave(backend, got[-1], path)
     assert list(dict.fromkeys(got)) == [row["id"] for row in whole[name]]
     assert all(one.startswith(prefix) for one in got)
 
 
-async def leave(backend: LocalBackend, its_id: str) -> None:
-    """Take a row off the lists of what is live or open."""
+async def leave(backend: LocalBackend, its_id: str, path: str) -> None:
+    """Take a row off the lists of what is live, open or unfinished."""
+    if path in ("messages?state=unfinished", "evidence"):
+        if its_id[0] != "n":  # these are all of one task, and would all leave
+            await backend.transition(Transition(f"t{its_id[1:]}", Action.CANCEL, ANA, reason="over"))
+        return
     match its_id[0]:
         case "r":
             await backend.end_run(its_id, RunEnd(Outcome.STOPPED, "over"))
@@ -334,7 +349,16 @@ async def leave(backend: LocalBackend, its_id: str) -> None:
 
 @pytest.mark.parametrize("given", ["limit=0", "limit=1001", "limit=x", "cursor=x", "cursor=WyJub25lIiwwXQ"])
 @pytest.mark.parametrize(
-    "path", ["runs", "sessions", "messages?state=open", "tasks/t0/runs", "tasks/t0/messages"]
+    "path",
+    [
+        "runs",
+        "sessions",
+        "messages?state=open",
+        "messages?state=unfinished",
+        "evidence",
+        "tasks/t0/runs",
+        "tasks/t0/messages",
+    ],
 )
 async def test_a_page_of_rows_that_cannot_be_is_422(tmp_path: Path, path: str, given: str) -> None:
     backend = await LocalBackend.open(tmp_path / "octopoid.db")
@@ -376,6 +400,9 @@ async def test_the_client_of_another_process_reads_every_page(
         assert await far.list_runs(task_id="t3") == [runs[3]]
         assert await far.list_sessions(live=True) == await backend.list_sessions(live=True)
         assert await far.list_messages("t0") == await backend.list_messages("t0")
+        assert await far.unfinished_messages() == await backend.unfinished_messages()
+        assert await far.unfinished_evidence() == await backend.unfinished_evidence()
+        assert len(await far.unfinished_evidence()) == WORK
         assert await far.open_questions() == []
         waiting = [run.id for run in runs]
         assert await far.undelivered(waiting) == await backend.undelivered(waiting)
@@ -387,6 +414,7 @@ PLANS = {
     ("runs", "only_task"): "(task_id=?",
     ("sessions", "only_task"): "USING INDEX sessions_by_task (task_id=? AND seq>?)",
     ("messages", "only_open_messages"): "USING INDEX messages_open",
+    ("messages", "only_of_unfinished"): "SEARCH messages USING INTEGER PRIMARY KEY (rowid>?)",
     ("messages", "only_undelivered"): "USING INDEX messages_undelivered (run_id=?",
     ("messages", "only_conversation"): "USING INDEX messages_by_conversation (conversation_id=? AND seq>?)",
 }

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from serving import ANA, WORKER, Served, new_task, serve, wish
 
+from backend import remote
 from backend.errors import (
     BY_SLUG,
     Duplicate,
@@ -41,7 +44,7 @@ from backend.model import (
     TaskPatch,
 )
 from backend.remote import RemoteBackend
-from backend.rest.connection import to_error
+from backend.rest.connection import read_answer, to_error
 from backend.server.problems import problem
 from backend.server.serve import SocketServer
 
@@ -50,6 +53,33 @@ from backend.server.serve import SocketServer
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     async with serve(tmp_path) as one:
         yield one
+
+
+async def test_a_long_list_leaves_turns_to_others(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its text is read in another thread, and its rows a few at a time."""
+    for number in range(40):
+        await served.remote.create_task(new_task(f"t{number}"), actor=ANA)
+    readers: list[int] = []
+
+    def read(answer: Any) -> Any:
+        readers.append(threading.get_ident())
+        return read_answer(answer)
+
+    monkeypatch.setattr("backend.rest.connection.read_answer", read)
+    monkeypatch.setattr("backend.rest.connection.LARGE", 1000)
+    monkeypatch.setattr("backend.remote.AT_ONCE", 10)
+    turns: list[int] = []
+    from_json = remote._read
+
+    def count(kind: Any, data: Any) -> Any:
+        asyncio.get_running_loop().call_soon(turns.append, len(readers))
+        return from_json(kind, data)
+
+    monkeypatch.setattr("backend.remote._read", count)
+    assert len(await served.remote.list_tasks(TaskFilter())) == 40
+    assert readers
+    assert threading.get_ident() not in readers
+    assert len(turns) >= 30, "what others wanted to do meanwhile"
 
 
 async def test_every_method_crosses_the_socket(served: Served) -> None:

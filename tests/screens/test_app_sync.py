@@ -85,8 +85,16 @@ async def test_it_follows_the_server_as_it_comes_back_and_goes() -> None:
         await d.until(lambda: "offline 4m   scheduler" in d.lines()[0])
         await desk.backend.stand(replace(ONLINE, pending=2, conflicts=2))
         await d.until(lambda: "● live · 2 pending   2 conflicts" in d.lines()[0])
+        await desk.backend.stand(replace(ONLINE, progress="3,000 of 10,000 tasks"))
+        await d.until(lambda: "synchronising 3,000 of 10,000 tasks   scheduler" in d.lines()[0])
         await desk.backend.stand(ONLINE)
         await d.until(lambda: "● live   scheduler" in d.lines()[0])
+
+
+async def test_the_list_says_how_far_the_copy_has_got() -> None:
+    async with driving(standing(replace(ONLINE, progress="900 runs")), WIDE, mode="remote") as d:
+        await open_sync(d)
+        await d.until(lambda: f"synchronising with {URL}: 900 runs; nothing waits to be sent." in d.text())
 
 
 async def test_leases_of_an_away_server_are_not_called_expired() -> None:

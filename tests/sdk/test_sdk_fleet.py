@@ -114,6 +114,7 @@ def test_chat_rules_and_answers(sdk: OctopoidSDK) -> None:
     for number in range(201):
         sdk.messages.post("t1", f"note {number}")
     assert len(sdk.tasks.messages("t1")) == 203
+    assert sdk.messages.unfinished() == sdk.tasks.messages("t1")
 
 
 def test_alerts(sdk: OctopoidSDK) -> None:
@@ -137,6 +138,7 @@ def test_runs_usage_and_evidence(sdk: OctopoidSDK) -> None:
     )  # fmt: skip
     assert (noted["exit_code"], noted["passed"]) == (None, False)
     assert sdk.tasks.evidence("t1") == [noted]
+    assert sdk.tasks.unfinished_evidence() == [noted]
     sdk.tasks.submit("t1", head_sha="c" * 40, lease_token=claim["lease_token"])
     assert sdk.runs.end(run_id, outcome="stopped", reason="over")["status"] == "ended"
     with pytest.raises(Conflict):

@@ -7,11 +7,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.model import Evidence
+from backend.server.bodies import RowQuery
 from backend.server.caller import require_run, require_task
-from backend.server.wire import backend_of, no_query, read_record, respond, respond_rows
+from backend.server.pages import read_evidence, respond_span
+from backend.server.wire import backend_of, no_query, read_query, read_record, respond, respond_rows
 from backend.wire import evidence_json
 
 router = APIRouter()
+
+
+@router.get("/evidence")
+async def unfinished_evidence(request: Request) -> Response:
+    wanted = read_query(request, RowQuery)
+    return await respond_span("evidence", wanted, read_evidence(backend_of(request)), evidence_json)
 
 
 @router.get("/tasks/{task_id}/evidence")

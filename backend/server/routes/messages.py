@@ -34,7 +34,11 @@ async def list_messages(request: Request) -> Response:
     undelivered = wanted.state == "undelivered"
     if wanted.run_id and not undelivered:
         raise BadInput("run_id goes with state=undelivered", "leave it out")
-    listed = MessageFilter(undelivered=wanted.run_id) if undelivered else MessageFilter(open=True)
+    listed = MessageFilter(
+        unfinished=wanted.state == "unfinished",
+        open=wanted.state == "open",
+        undelivered=wanted.run_id if undelivered else None,
+    )
     read = read_messages(backend_of(request), listed)
     return await respond_span("messages", wanted, read, message_json)
 

@@ -41,6 +41,11 @@ FROM sessions WHERE seq > :after
 -- A page of messages in the order in which they were written.
 SELECT * FROM messages WHERE seq > :after
 
+-- name: page_of_evidence
+-- A page of what checks said about tasks that are neither done nor cancelled, in the order in which it came.
+SELECT * FROM evidence WHERE seq > :after
+AND EXISTS (SELECT 1 FROM tasks WHERE tasks.id = evidence.task_id AND queue NOT IN ('done', 'cancelled'))
+
 -- name: only_task
 -- Only what belongs to one task.
 AND task_id = :task_id
@@ -52,6 +57,11 @@ AND orchestrator_id = :orchestrator_id
 -- name: only_conversation
 -- Only messages of one task.
 AND conversation_id = :conversation_id
+
+-- name: only_of_unfinished
+-- Only messages of tasks that are neither done nor cancelled.
+AND EXISTS (
+    SELECT 1 FROM tasks WHERE tasks.id = messages.conversation_id AND queue NOT IN ('done', 'cancelled'))
 
 -- name: only_live_runs
 -- Only runs that have not ended.
@@ -85,3 +95,7 @@ SELECT seq FROM sessions WHERE id = :id
 -- name: place_of_messages
 -- Where a message is among all of them.
 SELECT seq FROM messages WHERE id = :id
+
+-- name: place_of_evidence
+-- Where a check's result is among all of them.
+SELECT seq FROM evidence WHERE id = :id

@@ -196,6 +196,9 @@ def heading(sync: SyncState, picture: Picture) -> Content:
     if sync.mode is SyncMode.LOCAL:
         return Content("The state is in this project's own store: there is no server to send anything to.")
     waits = waiting_changes(sync.pending)
+    if sync.progress:
+        progress = clean_line(sync.progress, 100)
+        return Content.assemble(styled("● ", "info"), f"synchronising with {server}: {progress}; {waits}.")
     if sync.mode is SyncMode.ONLINE:
         return Content.assemble(styled("● ", "ok"), f"{server} answers; {waits}.")
     since = f" for {age((picture.now - sync.since).total_seconds())}" if sync.since else ""

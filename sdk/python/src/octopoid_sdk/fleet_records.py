@@ -179,6 +179,7 @@ class SyncState(TypedDict):
     server: str | None
     since: str | None
     trouble: str | None
+    progress: str | None
 
 
 class WaitingChange(TypedDict):

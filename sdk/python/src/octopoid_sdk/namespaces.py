@@ -61,6 +61,7 @@ class _Tasks:
     runs = operation(records_of_tasks.list_task_runs)
     messages = operation(records_of_tasks.list_task_messages)
     evidence = operation(records_of_tasks.list_evidence)
+    unfinished_evidence = operation(records_of_tasks.list_unfinished_evidence)
     add_evidence = operation(records_of_tasks.add_evidence)
 
 
@@ -133,6 +134,7 @@ class _Messages:
     answer = operation(messages.answer_message)
     withdraw = operation(messages.withdraw_message)
     undelivered = operation(messages.list_undelivered)
+    unfinished = operation(messages.list_unfinished)
     mark_delivered = operation(messages.mark_delivered)
 
 

@@ -23,6 +23,12 @@ def list_undelivered(run_ids: Sequence[str]) -> Steps[list[Message]]:
     return found
 
 
+def list_unfinished() -> Steps[list[Message]]:
+    """The messages of every task that is neither done nor cancelled, oldest first."""
+    found: list[Message] = yield from read_pages("messages", "messages", params={"state": "unfinished"})
+    return found
+
+
 def mark_delivered(message_id: str) -> Steps[Message]:
     """Note that an answer has reached its run."""
     message: Message = yield request("POST", "messages", message_id, "delivered", body={})
