@@ -26,6 +26,8 @@ class Where(StrEnum):
     PROJECTS = "projects"
     COSTS = "costs"
     RULES = "rules"
+    SINCE = "since"
+    SETTINGS = "settings"
 
 
 class Confirm(Enum):
@@ -216,14 +218,16 @@ _SYNC = frozenset({Where.SYNC})
 _PROJECTS = frozenset({Where.PROJECTS})
 _COSTS = frozenset({Where.COSTS})
 _RULES = frozenset({Where.RULES})
-_PLACES = frozenset({Where.PROJECTS, Where.COSTS, Where.RULES})
+_SINCE = frozenset({Where.SINCE})
+_SETTINGS = frozenset({Where.SETTINGS})
+_PLACES = _PROJECTS | _COSTS | _RULES | _SINCE | _SETTINGS
 
 ACTIONS: tuple[Action, ...] = (
     # Tasks
     Action("task.open", "Open task", "Tasks", ("enter",), "open_task", "Description, diff, transcript, runs",
-           _CONTROL | _PROJECTS | _COSTS, has_task, footer=10, short="open"),
+           _CONTROL | _PROJECTS | _COSTS | _SINCE, has_task, footer=10, short="open"),
     Action("task.review", "Review changes", "Tasks", ("d",), "review", "Read the diff and the evidence",
-           _LISTS, has_work, footer=20, short="review"),
+           _LISTS | _SINCE, has_work, footer=20, short="review"),
     Action("task.accept", "Accept", "Tasks", ("a",), "accept", "Merge the work into its base branch",
            _TASKS, acceptable, confirm=Confirm.MANY, footer=30, short="accept"),
     Action("task.reject", "Reject with reason", "Tasks", ("r",), "reject",
@@ -276,7 +280,7 @@ ACTIONS: tuple[Action, ...] = (
            _REVIEW, has_task),
     # Conversations
     Action("chat.open", "Open conversation", "Conversations", ("o",), "open_conversation",
-           "Read it and answer", _LISTS, has_question, footer=60, short="answer"),
+           "Read it and answer", _LISTS | _SINCE, has_question, footer=60, short="answer"),
     Action("chat.input", "Write an answer", "Conversations", ("i",), "focus_input", "",
            _CONTROL, has_question),
     # Scheduler
@@ -306,10 +310,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("rules.revoke", "Revoke the rule", "Rules", ("x",), "revoke_rule",
            "It answers nothing any more", _RULES, revocable, confirm=Confirm.ALWAYS, footer=20,
            short="revoke"),
+    Action("since.time", "Another time", "Since you left", ("t",), "next_time",
+           "Since you left, since last evening, 24 hours, 7 days", _SINCE, footer=30, short="time"),
     Action("places.next_tab", "Next list", "View", ("right_square_bracket", "right", "l"), "next_tab", "",
-           _PROJECTS | _COSTS, footer=50, short="next list", palette=False),
+           _PROJECTS | _COSTS | _SINCE | _SETTINGS, footer=50, short="next list", palette=False),
     Action("places.previous_tab", "Previous list", "View", ("left_square_bracket", "left", "h"),
-           "previous_tab", "", _PROJECTS | _COSTS, palette=False),
+           "previous_tab", "", _PROJECTS | _COSTS | _SINCE | _SETTINGS, palette=False),
     Action("places.next_part", "Next part", "View", ("tab",), "next_part",
            "From the list to what is beside it", _PLACES, footer=60, short="next part", palette=False),
     Action("places.previous_part", "Previous part", "View", ("shift+tab",), "previous_part", "", _PLACES,
@@ -329,11 +335,18 @@ ACTIONS: tuple[Action, ...] = (
            "What runs have used, and what they may", _CONTROL | _PLACES, footer=101, short="costs"),
     Action("rules.open", "Rules of answers", "View", ("7",), "open_rules",
            "What is answered by itself", _CONTROL | _PLACES, footer=102, short="rules"),
+    Action("since.open", "Since you left", "View", ("8",), "open_since",
+           "What happened since you last did something here", _CONTROL | _PLACES, footer=99,
+           short="since"),
+    Action("settings.open", "Settings", "View", ("9",), "open_settings",
+           "Every key of the configuration, and the agents", _CONTROL | _PLACES, footer=103,
+           short="settings"),
     Action("pane.next", "Next pane", "View", ("tab",), "next_pane", "", _CONTROL, palette=False),
     Action("pane.previous", "Previous pane", "View", ("shift+tab",), "previous_pane", "", _CONTROL,
            palette=False),
     Action("pane.zoom", "Zoom the pane", "View", ("z",), "zoom", "One pane on the whole screen", _CONTROL),
-    Action("view.filter", "Filter", "View", ("slash",), "filter", "Show only what matches", _CONTROL,
+    Action("view.filter", "Filter", "View", ("slash",), "filter", "Show only what matches",
+           _CONTROL | _SETTINGS,
            footer=75, short="filter"),
     Action("view.next_tab", "Next queue", "View", ("right_square_bracket", "right", "l"), "next_tab", "",
            _CONTROL, palette=False),

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
-from textual.events import Event, Key
+from textual.events import Event, Key, MouseDown
 from textual.worker import Worker
 
 from backend.clock import Clock
 from backend.errors import OctopoidError
 from backend.interface import Backend
+from octopoid_tui.attendance import Attendance
 from octopoid_tui.driver import OctopoidDriver
 from octopoid_tui.feed import Feed, FeedState, FeedStatus
 from octopoid_tui.host import LOG, Host, Severity, begin
@@ -77,6 +78,7 @@ class OctopoidApp(Host):
         clock: Clock | None = None,
         lease_span: timedelta = timedelta(minutes=5),
         zone: tzinfo | None = None,
+        attendance: Attendance | None = None,
         bell: bool = True,
         desktop: Desktop | None = None,
         on_ready: Callable[[], Awaitable[None]] | None = None,
@@ -90,6 +92,7 @@ class OctopoidApp(Host):
             clock=clock,
             lease_span=lease_span,
             zone=zone,
+            attendance=attendance,
         )
         self._on_ready = on_ready
         self._notifier = Notifier(
@@ -166,6 +169,7 @@ class OctopoidApp(Host):
             self.flash("the scheduler has stopped: nothing new starts", "warning", news=True)
 
     async def on_unmount(self) -> None:
+        await self._keep_attendance()
         if self.scheduler is not None and self._scheduling is not None:
             await self.scheduler.stop()
             self._scheduling.cancel()
@@ -181,6 +185,8 @@ class OctopoidApp(Host):
             self.exit()
 
     async def on_event(self, event: Event) -> None:
+        if isinstance(event, (Key, MouseDown)):
+            self.attendance.here(self.now())
         if isinstance(event, Key) and not event.is_forwarded:
             await self._typeahead.take(event)
         else:
@@ -220,8 +226,16 @@ class OctopoidApp(Host):
     def _tick(self) -> None:
         """The one timer of all ages; nothing is painted but what then reads differently."""
         self.show(now=self.now())
+        if self.attendance.due(self.now()):
+            begin(self, self._keep_attendance, "Keep when somebody was here", "attendance")
         if self._noticing is None and self._desk is not None:
             self._noticing = begin(self, self._watch_notices, "Watch the configuration", "notices")
+
+    async def _keep_attendance(self) -> None:
+        try:
+            await asyncio.to_thread(self.attendance.keep)
+        except OSError as error:
+            LOG.warning("%s was not written: %s", self.attendance.file, error)
 
     async def _watch_notices(self) -> None:
         """Show lasting problems while they last; on a screen that has no place for them, say them once.

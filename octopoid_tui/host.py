@@ -20,6 +20,7 @@ from backend.clean import clean_line
 from backend.clock import Clock, SystemClock, from_ms
 from backend.errors import OctopoidError, Refused
 from backend.interface import Action
+from octopoid_tui.attendance import Attendance
 from octopoid_tui.feed import FeedState, FeedStatus
 from octopoid_tui.ports import DeskPort, SchedulerPort
 from octopoid_tui.snapshot import Snapshot
@@ -96,9 +97,11 @@ class Host(App[None], inherit_bindings=False):
         clock: Clock | None = None,
         lease_span: timedelta = timedelta(minutes=5),
         zone: tzinfo | None = None,
+        attendance: Attendance | None = None,
     ) -> None:
         super().__init__()
         self.zone = zone
+        self.attendance = attendance or Attendance()
         self._desk = desk
         self.scheduler = scheduler
         self.clock = clock or SystemClock()

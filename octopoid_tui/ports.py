@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scheduler.jobs import JobHealth as JobHealth
     from scheduler.notices import Notice as Notice
     from scheduler.runs.pages import Page as Page
+    from scheduler.settings import Settings as Settings
 
 
 class DeskPort(Protocol):
@@ -69,6 +70,8 @@ class DeskPort(Protocol):
     async def interrupt(self, name: str, text: str) -> Message: ...
 
     async def budgets(self) -> Standing: ...
+
+    async def settings(self) -> Settings: ...
 
     async def notices(self) -> tuple[Notice, ...]: ...
 

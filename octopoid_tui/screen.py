@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from backend.errors import OctopoidError
 from octopoid_tui.app import OctopoidApp
+from octopoid_tui.attendance import Attendance
 from octopoid_tui.cli.agreement import ensure_trust
 from octopoid_tui.cli.session import lasting_store, person, refuse_inside_run
 from scheduler.project import Project
@@ -74,6 +75,7 @@ async def _show(project: Project, banner: str | None) -> int:
         theme=config.theme,
         keymap=config.keys,
         lease_span=timedelta(seconds=config.leases.seconds),
+        attendance=Attendance.open(project.layout.attendance),
         bell=config.notify.bell,
         desktop=desktop,
         on_ready=ready,

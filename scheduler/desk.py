@@ -63,6 +63,7 @@ from scheduler.roles import load_role
 from scheduler.runs.pages import Pages, read_event
 from scheduler.runs.rundir import RunDir
 from scheduler.runs.tail import Tail
+from scheduler.settings import Settings, read_settings
 from scheduler.status import read_status
 from scheduler.steer import ASK_FIRST, find_run, require_interrupt
 
@@ -489,6 +490,12 @@ class Desk:
         specs = {slot.name: slot.spec for slot in slots_of(agents)}
         ledger = await read_ledger(self.backend, budgets, specs, from_ms(self._clock.now_ms()))
         return Standing(tuple(shared_lines(budgets, agents, ledger, sorted(ledger.projects))), budgets)
+
+    async def settings(self) -> Settings:
+        """What the project is configured with, and what is wrong with that."""
+        if self._fleet is None:
+            await asyncio.to_thread(self.project.refresh)
+        return read_settings(self.project)
 
     async def status(self) -> Json:
         """Everything `octopoid status --json` says."""

@@ -18,14 +18,17 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests" / "screens"))
 
 from app_pilot import SMALL, WIDE, Driven, driving  # noqa: E402
-from fixed_desk import FixedDesk, ago, empty, fleet, planned, recorded  # noqa: E402
+from fixed_desk import LEFT, FixedDesk, ago, away, configured, empty, fleet, planned, recorded  # noqa: E402
 
 from backend.sync import Conflict, SyncMode, SyncState  # noqa: E402
+from octopoid_tui.attendance import Attendance  # noqa: E402
 from octopoid_tui.screens.dialogs.help import Help  # noqa: E402
 from octopoid_tui.screens.dialogs.new_task import NewTask  # noqa: E402
 from octopoid_tui.screens.places.costs import CostsScreen  # noqa: E402
 from octopoid_tui.screens.places.projects import ProjectsScreen  # noqa: E402
 from octopoid_tui.screens.places.rules import RulesScreen  # noqa: E402
+from octopoid_tui.screens.places.settings import SettingsScreen  # noqa: E402
+from octopoid_tui.screens.places.since import SinceScreen  # noqa: E402
 from octopoid_tui.screens.review.screen import ReviewScreen  # noqa: E402
 from octopoid_tui.screens.sync.screen import SyncScreen  # noqa: E402
 from octopoid_tui.screens.task.screen import TaskScreen  # noqa: E402
@@ -102,6 +105,28 @@ async def rules(driven: Driven) -> None:
     await driven.until(lambda: isinstance(driven.screen, RulesScreen) and "in force of" in driven.text())
 
 
+async def since(driven: Driven) -> None:
+    await driven.press("8")
+    await driven.until(lambda: isinstance(driven.screen, SinceScreen) and "escalated" in driven.text())
+    await driven.press("down", "down")
+    await driven.until(lambda: "What happened to it" in driven.text())
+
+
+async def settings(driven: Driven) -> None:
+    await driven.press("9")
+    await driven.until(
+        lambda: isinstance(driven.screen, SettingsScreen) and "OCTOPOID_SERVER" in driven.text()
+    )
+    await driven.press("down", "down")
+    await driven.until(lambda: "Address of the server" in driven.text())
+
+
+async def configured_agents(driven: Driven) -> None:
+    await settings(driven)
+    await driven.press("right_square_bracket")
+    await driven.until(lambda: "scribe" in driven.text())
+
+
 async def conflict(driven: Driven) -> None:
     await driven.press("s")
     await driven.until(lambda: isinstance(driven.screen, SyncScreen) and "≠ title" in driven.text())
@@ -161,6 +186,11 @@ SHOTS = (
     Shot("costs-80x24", SMALL, desk=planned, prepare=costs),
     Shot("rules", MIDDLE, desk=planned, prepare=rules),
     Shot("rules-80x24", SMALL, desk=planned, prepare=rules),
+    Shot("since", desk=away, prepare=since),
+    Shot("since-80x24", SMALL, desk=away, prepare=since),
+    Shot("settings", desk=configured, prepare=settings),
+    Shot("settings-80x24", SMALL, desk=configured, prepare=settings),
+    Shot("settings-agents", MIDDLE, desk=configured, prepare=configured_agents),
     Shot("empty", MIDDLE, desk=empty),
 )
 
@@ -181,7 +211,10 @@ def reading(driven: Driven) -> bool:
 
 async def draw(shot: Shot) -> str:
     """One picture, as it is written to its file."""
-    async with driving(shot.desk(), shot.size, theme=shot.theme, mode=shot.mode) as driven:
+    attendance = Attendance(last_at=LEFT)
+    async with driving(
+        shot.desk(), shot.size, theme=shot.theme, mode=shot.mode, attendance=attendance
+    ) as driven:
         await shot.prepare(driven)
         await driven.until(lambda: not reading(driven))
         await driven.pilot.pause(0.2)

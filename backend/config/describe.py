@@ -50,4 +50,9 @@ def _default(info: FieldInfo) -> str:
     value: Any = info.default
     if info.default_factory is not msgspec.NODEFAULT:
         value = info.default_factory()
+    return spelt(value)
+
+
+def spelt(value: Any) -> str:
+    """A value as YAML; `none` where there is none."""
     return "none" if value is None else msgspec.json.encode(value).decode()

@@ -21,6 +21,13 @@ from backend.errors import ConfigError
 
 SERVER_VARIABLE = "OCTOPOID_SERVER"
 KEY_VARIABLE = "OCTOPOID_API_KEY"
+OVERRIDES = (
+    (SERVER_VARIABLE, "server.url"),
+    (SERVER_VARIABLE, "server.enabled"),
+    (SERVER_VARIABLE, "mode"),
+    (KEY_VARIABLE, "server.api_key"),
+)
+"""Which keys a variable of the environment decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,7 @@ def load(octopoid_dir: Path, environ: EnvironLike[str, str] | None = None) -> Lo
         for key, line in file.binder.lines.items()
         if not (file is agents_file and key == "agents")  # the name of a section of config.yaml as well
     }
-    for variable, key in ((SERVER_VARIABLE, "server.url"), (KEY_VARIABLE, "server.api_key")):
+    for variable, key in OVERRIDES:
         if environ.get(variable):
             sources[key] = variable
     return Loaded(octopoid_dir, config, agents, sources, _warnings(config_file, agents_file, config, agents))

@@ -106,6 +106,11 @@ class Layout:
         return self.root / "logs"
 
     @property
+    def attendance(self) -> Path:
+        """When a person last did something on the screen."""
+        return self.root / "attendance.json"
+
+    @property
     def bin(self) -> Path:
         """Programs that agents find on their PATH."""
         return self.root / "bin"

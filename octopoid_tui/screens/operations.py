@@ -70,6 +70,18 @@ async def open_rules(host: Host, context: Context) -> bool:
     return await _go_to(host, RulesScreen())
 
 
+async def open_since(host: Host, context: Context) -> bool:
+    from octopoid_tui.screens.places.since import SinceScreen
+
+    return await _go_to(host, SinceScreen(host.now()))
+
+
+async def open_settings(host: Host, context: Context) -> bool:
+    from octopoid_tui.screens.places.settings import SettingsScreen
+
+    return await _go_to(host, SettingsScreen())
+
+
 async def _go_to(host: Host, place: PlaceScreen) -> bool:
     """Show a place of its own; it takes that of another one, and one that is shown already stays."""
     from octopoid_tui.screens.places.base import PlaceScreen
@@ -153,6 +165,8 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "open_projects": open_projects,
         "open_costs": open_costs,
         "open_rules": open_rules,
+        "open_since": open_since,
+        "open_settings": open_settings,
         "new_planned": planning.new_planned,
         "edit_planned": planning.edit_planned,
         "state_planned": planning.state_planned,

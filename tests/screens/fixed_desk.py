@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from backend.clock import ManualClock, from_ms
-from backend.config.schema import Budgets
+from backend.config.effective import agent_settings, config_settings
+from backend.config.load import Loaded
+from backend.config.schema import AgentSpec, Budgets, Check, Config, Limits, Server
 from backend.errors import NotFound, OctopoidError
 from backend.interface import Action
 from backend.model import (
@@ -60,6 +62,7 @@ from scheduler.answers import RuleWish
 from scheduler.budget import Line, Reach, Standing
 from scheduler.notices import Notice
 from scheduler.runs.pages import Page, holds, read_event
+from scheduler.settings import AgentSettings, Settings
 
 CLOCK = ManualClock(1_767_267_000_000)  # 2026-01-01 11:30 UTC
 NOW = from_ms(CLOCK.now_ms())
@@ -422,6 +425,16 @@ class FixedPages:
         return next((place for place in places if holds(events[place], text.lower())), None)
 
 
+FOLDER = Path("/home/ana/shop/.octopoid")
+
+
+def settings(loaded: Loaded, *problems: Notice) -> Settings:
+    """What a desk says of this configuration."""
+    agents = [AgentSettings(spec, agent_settings(loaded, n)) for n, spec in enumerate(loaded.agents)]
+    files = (str(loaded.directory / name) for name in ("config.yaml", "agents.yaml"))
+    return Settings(config_settings(loaded), agents, problems, *files)
+
+
 @dataclass
 class FixedDesk:
     """What a person asks for is kept in `calls`; the data changes as the real desk would change it."""
@@ -434,6 +447,7 @@ class FixedDesk:
     transcripts: dict[str, list[AgentEvent]] = field(default_factory=dict)
     troubles: tuple[Notice, ...] = ()
     standing: Standing = field(default_factory=lambda: Standing((), Budgets()))
+    configured: Settings = field(default_factory=lambda: settings(Loaded(FOLDER, Config(), (), {}, ())))
 
     def _call(self, *what: Any) -> None:
         self.calls.append(what)
@@ -465,6 +479,10 @@ class FixedDesk:
     async def budgets(self) -> Standing:
         self._call("budgets")
         return self.standing
+
+    async def settings(self) -> Settings:
+        self._call("settings")
+        return self.configured
 
     async def accept(
         self, task_id: str, *, by: str | None = None, override: str | None = None, wait: bool = True
@@ -805,6 +823,107 @@ def planned() -> FixedDesk:
         ),
         Budgets(task_usd=2.5, project_usd=10.0, day_usd=20.0, day_tokens=5_000_000),
     )
+    return desk
+
+
+def configured() -> FixedDesk:
+    """The fleet with a configuration, parts of which come from the environment, and a problem in it."""
+    desk = fleet()
+    config = Config(
+        mode="remote",
+        server=Server(enabled=True, url="https://octopoid.example.org", api_key="sk-very-secret"),
+        checks=(Check.from_text("make test"), Check(name="lint", command="make lint", timeout_s=120)),
+        limits=Limits(provisional=3, attempts=3),
+        budgets=Budgets(task_usd=2.5, day_usd=20.0),
+        keys={"task.accept": "A"},
+        theme="light",
+    )
+    specs = (
+        AgentSpec(name="impl", role="implement", model="sonnet", max_instances=3, timeout=5400,
+                  env={"TOKEN": "hunter2"}, permissions="accept-edits", day_usd=1.5),
+        AgentSpec(name="docs-1", role="docs", adapter="command", command=("sh", "-c", "scribe --stdin")),
+        AgentSpec(name="review-1", role="review", adapter="codex", program="/opt/codex/bin/codex",
+                  paused=True),
+    )  # fmt: skip
+    lines = {
+        "checks": 8, "checks[0]": 9, "checks[1]": 10, "checks[1].name": 10, "checks[1].command": 11,
+        "checks[1].timeout_s": 12, "limits": 14, "limits.provisional": 15, "limits.attempts": 16,
+        "budgets": 17, "budgets.task_usd": 18, "budgets.day_usd": 19, "keys": 21, "theme": 22,
+    }  # fmt: skip
+    sources = {key: f".octopoid/config.yaml:{line}" for key, line in lines.items()}
+    sources |= dict.fromkeys(("mode", "server.enabled", "server.url"), "OCTOPOID_SERVER")
+    sources["server.api_key"] = "OCTOPOID_API_KEY"
+    names = ("name", "role", "model", "max_instances", "timeout", "env", "permissions", "day_usd")
+    sources |= {f"agents[0].{name}": f".octopoid/agents.yaml:{n}" for n, name in enumerate(names, 2)}
+    loaded = Loaded(FOLDER, config, specs, sources, ())
+    problem = (
+        "the configuration was changed and is not used, the last good one is: .octopoid/config.yaml:16: "
+    )
+    problem += "limits.attempts is not valid: expected a whole number"
+    desk.configured = settings(loaded, Notice(problem, error=True))
+    desk.troubles = desk.configured.problems
+    return desk
+
+
+LEFT = ago(hours=17)
+"""When the person of `away` left: Dec 31, 18:30."""
+
+
+def happened(entity: str, entity_id: str, kind: str, at: datetime, **known: Any) -> Event:
+    base: dict[str, Any] = {
+        "seq": 0, "actor": "system:scheduler", "from_state": None, "to_state": None, "version": None,
+        "reason": None, "data": {},
+    }  # fmt: skip
+    return Event(entity=entity, entity_id=entity_id, kind=kind, at=at, **{**base, **known})
+
+
+def moves(end: str, *steps: tuple[datetime, str, str], reason: str | None = None) -> list[Event]:
+    """The way of one task through its queues; the reason is that of the last step."""
+    before, found = "incoming", []
+    for number, (at, kind, queue) in enumerate(steps, 1):
+        found.append(
+            happened(
+                "task", f"01kc7m2q9x4{end}", kind, at, from_state=before, to_state=queue,
+                reason=reason if number == len(steps) else None,
+                actor="human:ana" if kind == "approve" else "system:scheduler",
+            )
+        )  # fmt: skip
+        before = queue
+    return found
+
+
+def away() -> FixedDesk:
+    """The fleet after a night: what happened before and after the person left, in the log."""
+    desk = planned()
+    backend = desk.backend
+    for end, by in (("g1", "human:ana"), ("g2", "auto")):
+        task_id = f"01kc7m2q9x4{end}"
+        backend.tasks[task_id] = replace(backend.tasks[task_id], approved_by=by)
+    events = [
+        *moves("f1", (ago(hours=30), "create", "incoming"), (ago(hours=29), "hold", "backlog")),
+        happened("alert", "old", "raise", ago(hours=26), reason="long ago"),
+        *moves("g2", (ago(hours=6), "claim", "claimed"), (ago(hours=5), "submit", "provisional"),
+               (ago(hours=4.5), "approve", "provisional"), (ago(hours=4), "accept", "done")),
+        *moves("g1", (ago(hours=5), "claim", "claimed"), (ago(hours=4), "submit", "provisional"),
+               (ago(hours=3), "accept", "done")),
+        *moves("e1", (ago(hours=4), "claim", "claimed"), (ago(hours=3), "release", "incoming"),
+               (ago(hours=2.5), "claim", "claimed"), (ago(hours=2), "fail", "failed"),
+               reason="checks failed: build"),
+        *moves("hd", (ago(hours=1), "claim", "claimed"), (ago(minutes=31), "escalate", "escalated"),
+               reason="three attempts failed: checks: integration"),
+        *moves("a2", (ago(hours=2), "claim", "claimed"), (ago(minutes=22), "submit", "provisional")),
+        *moves("a1", (ago(minutes=21), "claim", "claimed"), (ago(minutes=3), "submit", "provisional")),
+        *moves("a3", (ago(hours=1), "claim", "claimed"), (ago(minutes=44), "submit", "provisional")),
+        *moves("b2", (ago(minutes=25), "claim", "claimed")),
+        *moves("b1", (ago(minutes=14), "claim", "claimed")),
+        happened("alert", "quota:claude", "raise", ago(hours=9), reason="claude refuses work: 5-hour limit",
+                 data={"until": CLOCK.now_ms() - 3_600_000}),
+        happened("alert", "budget:limits", "raise", ago(minutes=40),
+                 reason="project limits has used $10.02 of its $10.00"),
+        *(happened("rule", "01kc7m2q9x7a2", "use", ago(hours=2, minutes=n)) for n in range(3)),
+    ]  # fmt: skip
+    backend.log = [replace(one, seq=n) for n, one in enumerate(sorted(events, key=lambda e: e.at), 1)]
+    backend.seq = len(backend.log)
     return desk
 
 

@@ -17,6 +17,8 @@ from octopoid_tui.screens.operations import OPERATIONS
 from octopoid_tui.screens.places.costs import CostsScreen
 from octopoid_tui.screens.places.projects import ProjectsScreen
 from octopoid_tui.screens.places.rules import RulesScreen
+from octopoid_tui.screens.places.settings import SettingsScreen
+from octopoid_tui.screens.places.since import SinceScreen
 from octopoid_tui.screens.review.screen import ReviewScreen
 from octopoid_tui.screens.sync.screen import SyncScreen
 from octopoid_tui.screens.task.screen import TaskScreen
@@ -33,6 +35,8 @@ SCREENS = {
     Where.PROJECTS: ProjectsScreen,
     Where.COSTS: CostsScreen,
     Where.RULES: RulesScreen,
+    Where.SINCE: SinceScreen,
+    Where.SETTINGS: SettingsScreen,
 }
 
 

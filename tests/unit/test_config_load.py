@@ -342,7 +342,7 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
     assert loaded.config.mode == "remote"
     assert (loaded.config.server.url, loaded.config.server.api_key) == ("http://127.0.0.1:8787", "new")
     assert loaded.sources["server.url"] == "OCTOPOID_SERVER"
-    assert loaded.sources["mode"] == ".octopoid/config.yaml:1"
+    assert loaded.sources["mode"] == loaded.sources["server.enabled"] == "OCTOPOID_SERVER"
     with pytest.raises(ConfigError, match="OCTOPOID_SERVER: must be http"):
         load(folder, {"OCTOPOID_SERVER": "nonsense"})
 

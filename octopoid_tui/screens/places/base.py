@@ -7,6 +7,8 @@ import time
 from typing import ClassVar
 
 from textual import getters
+from textual.content import Content
+from textual.widgets import Static
 from textual.worker import Worker
 
 from backend.errors import OctopoidError
@@ -41,6 +43,7 @@ class PlaceScreen(FleetScreen):
         self._read_for: object = None
         self._read_next = -math.inf
         self._reading: Worker[None] | None = None
+        self._told: Content | None = None
 
     def grids(self) -> tuple[Grid, ...]:
         """The lists that wait for what is read."""
@@ -82,6 +85,12 @@ class PlaceScreen(FleetScreen):
         if self.source(picture) != self._read_for and time.monotonic() >= self._read_next:
             self._read(picture)
         self.show_loaded(picture)
+
+    def tell(self, detail: Static, text: Content) -> None:
+        """Show what is under the cursor; what is shown already is not painted again."""
+        if self._told is None or not text.is_same(self._told):
+            self._told = text
+            detail.update(text)
 
     def read_again(self) -> None:
         """Read at once: something has been done here."""
