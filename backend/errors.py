@@ -41,6 +41,12 @@ class BadInput(OctopoidError):
     exit_status = EXIT_USAGE
 
 
+class KeyReused(BadInput):
+    """The idempotency key was used for another request."""
+
+    slug = "key-reused"
+
+
 class ConfigError(BadInput):
     """A configuration file cannot be read or does not fit the schema."""
 
@@ -129,8 +135,8 @@ class StoreFull(StoreBroken):
 BY_SLUG: dict[str, type[OctopoidError]] = {
     cls.slug: cls
     for cls in (
-        OctopoidError, BadInput, ConfigError, NotFound, Duplicate, Refused, LeaseLost, VersionConflict,
-        DependencyCycle, UnknownOrchestrator, StoreBusy, Offline, StoreBroken,
+        OctopoidError, BadInput, KeyReused, ConfigError, NotFound, Duplicate, Refused, LeaseLost,
+        VersionConflict, DependencyCycle, UnknownOrchestrator, StoreBusy, Offline, StoreBroken,
         StoreFull,
     )
 }  # fmt: skip

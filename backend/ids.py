@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import re
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from backend.errors import BadInput
 
@@ -13,10 +18,40 @@ PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 TIME_DIGITS = 9  # 45 bits of milliseconds: sortable until the year 3084
 RANDOM_DIGITS = 5
 
+_of_request: ContextVar[Iterator[str] | None] = ContextVar("ids of a request", default=None)
+
 
 def new_id() -> str:
     """A fresh id of 14 characters: time first, so that ids sort in order of creation."""
     value = (time.time_ns() // 1_000_000) << (5 * RANDOM_DIGITS) | secrets.randbits(5 * RANDOM_DIGITS)
+    return _written(value)
+
+
+def asked_id() -> str:
+    """An id for what a request makes: a fresh one, or inside of `ids_of` that request's next."""
+    ids = _of_request.get()
+    return new_id() if ids is None else next(ids)
+
+
+@contextmanager
+def ids_of(request: str) -> Iterator[None]:
+    """Let `asked_id` make the same ids each time a request is done, in whichever process.
+
+    Args:
+        request: what tells it from every other. The ids are made of this alone, so they do not sort by time.
+    """
+    token = _of_request.set(_derived(request, number) for number in itertools.count(1))
+    try:
+        yield
+    finally:
+        _of_request.reset(token)
+
+
+def _derived(request: str, number: int) -> str:
+    return _written(int.from_bytes(hashlib.sha256(f"{request}\0{number}".encode()).digest()))
+
+
+def _written(value: int) -> str:
     digits = [ALPHABET[value >> (5 * place) & 31] for place in range(TIME_DIGITS + RANDOM_DIGITS)]
     return "".join(reversed(digits))
 

@@ -6,19 +6,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from backend.errors import BadInput
 from backend.interface import Backend
 
 KEPT_MS = 7 * 24 * 3600 * 1000
 """How long an answer is kept for whoever asks again."""
 BATCH = 500
 """Answers forgotten in one transaction, so that no change waits for a week's worth."""
-
-
-class KeyReused(BadInput):
-    """The idempotency key was used for another request."""
-
-    slug = "key-reused"
 
 
 @dataclass(frozen=True, slots=True)

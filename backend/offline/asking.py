@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import copy
 import hashlib
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
-from backend.errors import Offline, StoreBusy
-from backend.ids import new_id
+from backend.errors import KeyReused, Offline, StoreBusy
+from backend.ids import ids_of, new_id
 from backend.inline import run_at_once
 from backend.interface import Backend
 from backend.model import Claim, Message, Run, Task
 from backend.offline.cache import Cache, CacheInside, CacheService
-from backend.offline.operations import Operation
+from backend.offline.operations import Operation, identity
 from backend.offline.queue import take
 from backend.offline.reading import Reading
 from backend.offline.sync import Synchronizer
@@ -30,25 +31,31 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Request:
-    """A request that may come again: its changes have ids made of its key, the same each time."""
+    """A request that may come again: its changes have ids made of its key, the same each time.
+
+    What it asks for may depend on how things are, so that it takes another way when it is done again: a
+    change is known by what it is, and by how many of the kind came before it.
+    """
 
     id: str
     sent: dict[str, Operation] = field(default_factory=dict)
-    """Changes of it that the server may have made: done anew, they would have other ids in them."""
+    """Changes of it that the server may have made: they are sent again as they were."""
     inside: bool = False
     """It is done in one transaction of the cache; otherwise by the server."""
     left: bool = False
     """The server was left on the way: it has to be done anew, to the cache."""
     unsure: bool = False
-    """Something was asked for that cannot wait, and the answer was lost: ours is not the one to keep."""
-    _count: int = 0
+    """The server has made something of it, and the answer to that is lost: ours is not the one to keep."""
+    _asked: Counter[str] = field(default_factory=Counter)
 
     def begin(self, *, inside: bool) -> None:
-        self.inside, self.left, self._count = inside, False, 0
+        self.inside, self.left = inside, False
+        self._asked.clear()
 
-    def next_id(self) -> str:
-        self._count += 1
-        return self.id if self._count == 1 else f"{self.id}-{self._count}"
+    def id_of(self, change: str) -> str:
+        """The id of the next change that is like this one."""
+        self._asked[change] += 1
+        return _digest(self.id, change, str(self._asked[change]))
 
 
 class Asking(Reading):
@@ -64,7 +71,7 @@ class Asking(Reading):
     async def _change(self, operation: Operation) -> Any:
         """Ask the server for a change, or keep it for the server."""
         request = self._request
-        entry_id = new_id() if request is None else request.next_id()
+        entry_id = new_id() if request is None else request.id_of(identity(operation))
         sent = request is not None and entry_id in request.sent
         if request is not None:
             operation = request.sent.get(entry_id, operation)
@@ -75,6 +82,10 @@ class Asking(Reading):
                 except StoreBusy as away:
                     sent = sent or (isinstance(away, Away) and away.sent)
                     await self._leave(away)
+                except KeyReused:
+                    if request is not None:
+                        request.unsure = True
+                    raise
                 else:
                     if request is not None:
                         request.sent[entry_id] = operation
@@ -104,7 +115,7 @@ class Asking(Reading):
         if not self._sync.online:
             raise await self._offline(what)
         request = self._request
-        server = self._remote if request is None else await self._remote.keyed(request.next_id())
+        server = self._remote if request is None else await self._remote.keyed(request.id_of(what))
         try:
             result = await ask(server)
         except StoreBusy as away:
@@ -112,6 +123,10 @@ class Asking(Reading):
                 request.unsure = request.unsure or (isinstance(away, Away) and away.sent)
             await self._leave(away)
             raise await self._offline(what) from away
+        except KeyReused:
+            if request is not None:
+                request.unsure = True
+            raise
         await self._keep(result)
         return result
 
@@ -149,7 +164,7 @@ class Asking(Reading):
         while True:
             if self._sync.online:
                 request.begin(inside=False)
-                answer = await act(self._for(request, self._cache))
+                answer = await self._act(act, request, self._cache)
                 if not request.left:
                     return await self._answered(asked, answer, request)
             try:
@@ -166,8 +181,12 @@ class Asking(Reading):
         if self._sync.online:
             return None
         request.begin(inside=True)
-        backend = self._for(request, CacheInside(service))
-        return service.operations.once(asked, lambda: run_at_once(act(backend)))
+        inside = CacheInside(service)
+        return service.operations.once(asked, lambda: run_at_once(self._act(act, request, inside)))
+
+    async def _act(self, act: Act, request: Request, cache: Cache | CacheInside) -> Answer:
+        with ids_of(request.id):
+            return await act(self._for(request, cache))
 
     async def _answered(self, asked: Asked, answer: Answer, request: Request) -> tuple[Answer, bool]:
         """Keep an answer, unless it says no more than how things are just now."""
@@ -192,5 +211,8 @@ def _name_of(service: CacheService, asked: Asked) -> str:
     if not standing.identity:
         standing = replace(standing, identity=new_id())
         service.save_standing(standing)
-    named = "\0".join((standing.identity, asked.caller, asked.key))
-    return hashlib.sha256(named.encode()).hexdigest()[:32]
+    return _digest(standing.identity, asked.caller, asked.key)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

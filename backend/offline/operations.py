@@ -21,7 +21,7 @@ from backend.model import (
     Task,
     TaskPatch,
 )
-from backend.wire import changes_json, from_json, to_json
+from backend.wire import changes_json, encode, from_json, to_json
 
 BY_HOLDER = frozenset(
     {Action.SUBMIT, Action.CONTINUE, Action.FINISH_IN_PLACE, Action.RELEASE, Action.FAIL, Action.ESCALATE}
@@ -286,6 +286,18 @@ def read(kind: str, data: Json) -> Operation:
             f"a waiting change is of the unknown kind {kind!r}", "use the Octopoid that wrote it"
         )
     return from_json(found, data)
+
+
+def identity(operation: Operation) -> str:
+    """What is alike in two changes of one request, done twice, when they are the same change.
+
+    A move is one by what it does to which task: its fence and its run are read from the task, which may have
+    moved already. Of anything else nothing but the version it is decided on may differ.
+    """
+    kind, data = write(operation.on(None))
+    if isinstance(operation, Move):
+        data = {"task_id": operation.wish.task_id, "action": operation.wish.action.value}
+    return encode([kind, data]).decode()
 
 
 def touched(operation: Operation) -> tuple[str, ...]:

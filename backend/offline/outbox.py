@@ -135,15 +135,23 @@ class Outbox:
         return [Place(row[0], row[1], row[2] == "create") for row in rows]
 
     def links(self) -> set[tuple[str, str]]:
-        """The tasks with waiting changes of which one waits for another, or did before one of these."""
+        """The tasks with waiting changes of which one waits for another, or did before one of these.
+
+        All tasks of which it was edited what they wait for are linked too: the server refuses an edit that
+        closes a circle, and another edit may have opened that anywhere on the way.
+        """
         rows = self._execute(
-            "WITH waiting AS (SELECT DISTINCT task_id FROM outbox WHERE state = 'pending')"
+            "WITH waiting AS (SELECT DISTINCT task_id FROM outbox WHERE state = 'pending'),"
+            " edited AS (SELECT task_id FROM outbox WHERE state = 'pending' AND kind = 'edit'"
+            " AND json_extract(data, '$.patch.blocked_by') IS NOT NULL)"
             " SELECT task_id, blocker_id FROM task_dependencies"
-            " WHERE task_id IN waiting AND blocker_id IN waiting"
+            # Without the plus each of these tasks is tried with each.
+            " WHERE task_id IN waiting AND +blocker_id IN waiting"
             " UNION SELECT task_id, named.value FROM outbox, json_each(json_array("
             "json_extract(data, '$.new.blocked_by'), json_extract(data, '$.patch.blocked_by'),"
             " json_extract(before, '$.blocked_by'))) AS lists, json_each(lists.value) AS named"
             " WHERE state = 'pending' AND kind IN ('create', 'edit') AND lists.value IS NOT NULL"
+            " UNION SELECT task_id, (SELECT min(task_id) FROM edited) FROM edited"
         )
         return {(row[0], row[1]) for row in rows}
 

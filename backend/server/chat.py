@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 
 from backend.clean import clean
 from backend.errors import BadInput, NotFound
-from backend.ids import new_id
+from backend.ids import asked_id
 from backend.interface import Backend
 from backend.model import Actor, Event, Message, MessageKind, MessageType, NewMessage, SenderType
 from backend.server import crew
@@ -93,7 +93,7 @@ async def say(connection: HTTPConnection, body: ChatBody) -> ChatMessage:
     sender = await _sender(connection, body)
     task_id, run_id = await _place(connection, body, sender)
     new = NewMessage(
-        id=body.id or new_id(),
+        id=body.id or asked_id(),
         conversation_id=task_id,
         sender=sender,
         type=body.message_type,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backend.clock import to_iso
 from backend.errors import BadInput, LeaseLost
-from backend.ids import new_id
+from backend.ids import asked_id
 from backend.interface import Action, Backend, Transition
 from backend.model import (
     Actor,
@@ -69,7 +69,7 @@ def new_task(body: EnqueueBody, actor: Actor) -> NewTask:
     if body.title is None:
         raise BadInput("neither task_id nor title is given", "name a task, or describe a new one")
     return NewTask(
-        id=body.id or new_id(),
+        id=body.id or asked_id(),
         title=body.title,
         role=body.role,
         base_branch=body.branch_name,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from backend.errors import BadInput, LeaseLost
-from backend.ids import new_id
+from backend.ids import asked_id
 from backend.interface import Action, Backend, Transition
 from backend.model import Actor, Json, Outcome, Priority, RunEnd, SenderType, Task
 from backend.planning import find_project
@@ -42,7 +42,7 @@ def complete_task(body: Json, actor: Actor) -> Json:
         raise BadInput(f"a task cannot begin in {queue!r}", "give incoming or backlog, or leave it out")
     if queue == "backlog":
         body["backlog"] = True
-    body.setdefault("id", new_id())
+    body.setdefault("id", asked_id())
     body.setdefault("created_by", str(actor))
     if "title" not in body and ("file_path" in body or "role" in body):
         body["title"] = _title(body.get("file_path"), body["id"])
@@ -68,7 +68,7 @@ def _translate(body: Json) -> None:
 
 def complete_plan(body: Json, actor: Actor) -> Json:
     """A new project or draft with what its creator left out."""
-    body.setdefault("id", new_id())
+    body.setdefault("id", asked_id())
     body.setdefault("created_by", str(actor))
     return body
 
@@ -104,7 +104,7 @@ def complete_claim(body: ClaimBody) -> Json:
         "orchestrator_id": body.orchestrator_id,
         "agent_name": body.agent_name,
         "adapter": body.adapter,
-        "run_id": body.run_id or new_id(),
+        "run_id": body.run_id or asked_id(),
         "lease_seconds": body.lease_duration_seconds or body.lease_seconds,
         "roles": [role for one in roles for role in one.split(",") if role],
         "task_id": body.task_id,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from backend.once import BATCH, KEPT_MS, Answer, Asked, Declined, KeyReused
+from backend.errors import KeyReused
+from backend.once import BATCH, KEPT_MS, Answer, Asked, Declined
 from backend.service.context import Context
 
 

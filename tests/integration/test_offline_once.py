@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from harness import until
 from partition import Line, line_to
 
 from backend.errors import BadInput
+from backend.interface import Transition
 from backend.local import LocalBackend
-from backend.model import Actor, NewTask, SenderType, TaskPatch
+from backend.model import Actor, NewTask, Priority, Queue, SenderType, Task, TaskPatch
 from backend.offline.backend import OfflineBackend
 from backend.once import Once
 from backend.remote import RemoteBackend
@@ -90,6 +92,45 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     finally:
         await front.stop()
         await server.close()
+
+
+@asynccontextmanager
+async def another_owner(shop: Shop, copy: Path) -> AsyncIterator[OfflineBackend]:
+    """Another process that takes over a copy of the cache, which is asked while the block runs."""
+    remote = RemoteBackend(socket_path=shop.line.socket)
+    after = await OfflineBackend.open(remote, copy / "cache.db", server="the server")
+    own = SocketServer(after, copy.parent / "p.sock")
+    await own.start()
+    before = shop.http
+    try:
+        transport = httpx.AsyncHTTPTransport(uds=str(own.address))
+        async with httpx.AsyncClient(transport=transport, base_url="http://o", timeout=60) as shop.http:
+            yield after
+    finally:
+        shop.http = before
+        await own.stop()
+        await after.close()
+
+
+def copy_of_cache(tmp_path: Path) -> Path:
+    """The cache as a process that is killed now leaves it."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in tmp_path.glob("cache.db*"):
+        (copy / file.name).write_bytes(file.read_bytes())
+    return copy
+
+
+def cut_after_a_move(shop: Shop, patch: pytest.MonkeyPatch) -> None:
+    """The line is cut once the server has answered a transition."""
+    ask = RemoteBackend.transition
+
+    async def transition(self: RemoteBackend, wish: Transition) -> Task:
+        done = await ask(self, wish)
+        await shop.line.cut()
+        return done
+
+    patch.setattr(RemoteBackend, "transition", transition)
 
 
 def same(one: httpx.Response, other: httpx.Response) -> bool:
@@ -169,24 +210,93 @@ async def test_a_killed_owner_has_kept_the_answer_with_the_change(shop: Shop, tm
     """Another process that takes over the cache answers as the one before did."""
     await shop.away()
     first = await shop.note("k")
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    for file in tmp_path.glob("cache.db*"):
-        (copy / file.name).write_bytes(file.read_bytes())
-    remote = RemoteBackend(socket_path=shop.line.socket)
-    after = await OfflineBackend.open(remote, copy / "cache.db", server="the server")
-    own = SocketServer(after, tmp_path / "p.sock")
-    await own.start()
-    try:
-        transport = httpx.AsyncHTTPTransport(uds=str(own.address))
-        async with httpx.AsyncClient(transport=transport, base_url="http://o", timeout=60) as http:
-            shop.http, before = http, shop.http
-            assert same(first, await shop.note("k"))
-            shop.http = before
+    async with another_owner(shop, copy_of_cache(tmp_path)) as after:
+        assert same(first, await shop.note("k"))
         assert (await after.sync_state()).pending == 1
-    finally:
-        await own.stop()
-        await after.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "chat/messages", {"task_id": "t", "message": "Be quick."}),
+        ("POST", "tasks", {"title": "N", "role": "implement", "base_branch": "main"}),
+        ("POST", "queue/enqueue", {"title": "N", "branch_name": "main", "description": "Do it."}),
+        ("POST", "drafts", {"title": "N", "body": "Later."}),
+        ("POST", "sessions", {"session_id": "s", "orchestrator_id": "home-laptop", "agent_name": "impl"}),
+    ],
+    ids=["message", "task", "work order", "draft", "session"],
+)
+async def test_a_change_of_a_killed_owner_is_the_same_in_the_next(
+    shop: Shop, tmp_path: Path, method: str, path: str, body: Any
+) -> None:
+    """It was killed after the server had made the change, and before the answer was kept here."""
+    assert (await shop.note("before")).status_code == 201
+    copy = copy_of_cache(tmp_path)
+    first = await shop.ask(method, path, body, "k")
+    assert first.status_code == 201, first.text
+    async with another_owner(shop, copy):
+        again = await shop.ask(method, path, body, "k")
+        assert again.status_code == 201, again.text
+        assert again.json()["id"] == first.json()["id"]
+        assert "idempotency-replayed" not in again.headers
+        other = await shop.ask(method, path, {**body, "title": "O"} if "title" in body else body, "k2")
+        assert other.status_code == 201, other.text
+    assert len(await shop.notes()) == 1 + 2 * (path == "chat/messages")
+
+
+async def test_that_the_key_was_used_for_something_else_is_no_answer_to_keep(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """The server says so of what it was asked by a process that kept nothing of it."""
+    assert (await shop.note("before")).status_code == 201
+    copy = copy_of_cache(tmp_path)
+    one, two = ({"actor": "human:ana", "reason": reason} for reason in ("one", "two"))
+    first = await shop.ask("POST", "tasks/t/cancel", one, "k")
+    assert first.status_code == 200, first.text
+    async with another_owner(shop, copy):
+        reused = await shop.ask("POST", "tasks/t/cancel", two, "k")
+        assert (reused.status_code, reused.json()["slug"]) == (422, "key-reused")
+        again = await shop.ask("POST", "tasks/t/cancel", one, "k")
+        assert again.status_code == 200, again.text
+        assert again.json()["reason"] == "one"
+
+
+async def test_what_a_request_does_another_way_when_it_is_done_again_is_all_done(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task is queued by the server; done again without it, nothing but the priority is left to do."""
+    new = NewTask("b", "B", "implement", "main", "base", "ana", backlog=True)
+    await shop.here.create_task(new, actor=ANA)
+    with monkeypatch.context() as patch:
+        cut_after_a_move(shop, patch)
+        answer = await shop.ask("POST", "queue/enqueue", {"task_id": "b", "priority": "high"}, "k")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["priority"] == "high"
+    assert [waiting.operation for waiting in await shop.here.list_pending()] == ["edit"]
+    await shop.together()
+    task = await shop.server.get_task("b")
+    assert (task.queue, task.priority) == (Queue.INCOMING, Priority.P1)
+    assert [event.kind for event in await shop.server.events(entity_id="b")] == ["create", "enqueue", "edit"]
+    assert await shop.here.list_conflicts() == []
+
+
+async def test_what_was_given_back_before_the_line_was_cut_is_not_given_back_in_place_of_another(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop.here.create_task(NewTask("u", "U", "implement", "main", "base", "ana"), actor=ANA)
+    worker = (await shop.ask("POST", "workers", {"name": "w"}, "w")).json()["id"]
+    for key in ("one", "two"):
+        claimed = await shop.ask("POST", "queue/claim", {"worker_id": worker}, key)
+        assert claimed.status_code == 200, claimed.text
+    with monkeypatch.context() as patch:
+        cut_after_a_move(shop, patch)
+        answer = await shop.ask("DELETE", f"workers/{worker}", None, "k")
+    assert answer.status_code == 204, answer.text
+    assert [waiting.operation for waiting in await shop.here.list_pending()] == ["release"]
+    await shop.together()
+    tasks = [await shop.server.get_task(task_id) for task_id in ("t", "u")]
+    assert [task.queue for task in tasks] == [Queue.INCOMING] * 2
+    assert await shop.here.list_conflicts() == []
 
 
 async def test_a_lost_claim_is_not_answered_with_nothing_for_good(shop: Shop) -> None:

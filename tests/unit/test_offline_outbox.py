@@ -38,6 +38,7 @@ from backend.offline.operations import (
     OnRun,
     Operation,
     Post,
+    identity,
     named,
     read,
     write,
@@ -215,6 +216,52 @@ async def test_a_chain_of_changes_keeps_its_order_when_records_are_read_anew(cac
     after = await cache.read(lambda service: service.outbox.pending())
     assert [entry.after for entry in after] == [3, 4, 5]
     assert [entry.operation.base for entry in after[1:]] == [3, 4]
+
+
+async def test_edits_of_what_waits_for_what_keep_their_order(cache: Cache) -> None:
+    """One opens a way that goes over tasks of which nothing waits, and a later one would close the circle."""
+
+    def begin(service: CacheService) -> None:
+        for name, blockers in (("p", ()), ("y", ("p",)), ("x", ("y",)), ("q", ("x",)), ("a", ()), ("b", ())):
+            service.do(new(name, blocked_by=blockers))
+        take(service, Edit("x", TaskPatch(blocked_by=()), ANA), "opens", sent=False)
+        take(service, Edit("p", TaskPatch(blocked_by=("q",)), ANA), "closes", sent=False)
+        take(service, Edit("a", TaskPatch(title="A"), ANA), "a", sent=False)
+        take(service, Edit("b", TaskPatch(title="B"), ANA), "b", sent=False)
+
+    await cache.write(begin)
+    lanes = await cache.read(lambda service: Lanes(service.outbox.places(), service.outbox.links()))
+    places = []
+    while (place := lanes.take()) is not None:
+        places.append(place)
+    assert [place.id for place in places] == ["opens", "a", "b"]
+    lanes.settled(places[0])
+    last = lanes.take()
+    assert last is not None
+    assert last.id == "closes"
+
+
+MOVED = Transition("t", Action.RELEASE, SYSTEM, fence=3, run_id="r")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        (Move(MOVED), Move(replace(MOVED, fence=None, run_id=None, version=4)), True),
+        (Move(MOVED), Move(replace(MOVED, action=Action.HOLD)), False),
+        (Move(MOVED), Move(replace(MOVED, task_id="u")), False),
+        (Edit("t", TaskPatch(title="a"), ANA, 1), Edit("t", TaskPatch(title="a"), ANA, 2), True),
+        (Edit("t", TaskPatch(title="a"), ANA), Edit("t", TaskPatch(title="b"), ANA), False),
+        (question("m", "t"), question("m", "t"), True),
+        (question("m", "t"), question("n", "t"), False),
+        (OnMessage("m", answer="red", actor=ANA), OnMessage("m", withdrawn="late"), False),
+        (new("t"), Edit("t", TaskPatch(title="t"), ANA), False),
+    ],
+)
+def test_what_is_the_same_change_when_a_request_is_done_again(
+    one: Operation, other: Operation, alike: bool
+) -> None:
+    assert (identity(one) == identity(other)) is alike
 
 
 async def test_what_needs_a_change_that_is_passed_over_is_passed_over_too(cache: Cache) -> None:

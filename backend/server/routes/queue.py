@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.errors import BadInput
-from backend.ids import new_id
+from backend.ids import asked_id
 from backend.interface import Action, Backend
 from backend.model import AgentStatus, ClaimRequest, Json, Pause, Priority, Queue, RunPatch, RunStatus
 from backend.server import crew
@@ -51,7 +51,7 @@ async def claim_work(request: Request) -> Response:
     if body.session_id is not None:
         check_name(body.session_id)
     wish = ClaimRequest(
-        worker.orchestrator_id, worker.name, EXTERNAL, body.execution_id or new_id(), body.lease_seconds,
+        worker.orchestrator_id, worker.name, EXTERNAL, body.execution_id or asked_id(), body.lease_seconds,
         crew.roles_for(worker, body.capabilities), scope=body.scope,
     )  # fmt: skip
     await backend.heartbeat(worker.orchestrator_id, cycle_at=None)

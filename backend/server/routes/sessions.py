@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.errors import BadInput
-from backend.ids import new_id
+from backend.ids import asked_id
 from backend.model import Json
 from backend.pages import SessionFilter
 from backend.server import crew
@@ -71,7 +71,7 @@ async def _described(request: Request, body: SessionBody) -> NewSession:
             run_id = task.run_id if task.orchestrator_id == machine else None
     assert machine is not None
     assert name is not None
-    return NewSession(body.id or new_id(), body.session_id, machine, name, body.task_id, run_id)
+    return NewSession(body.id or asked_id(), body.session_id, machine, name, body.task_id, run_id)
 
 
 @router.get("/{session_id}")

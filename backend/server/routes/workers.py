@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from backend.errors import Refused
-from backend.ids import new_id
+from backend.ids import asked_id
 from backend.interface import Action, Backend, Transition
 from backend.model import Actor, AgentStatus, Renewal, SenderType
 from backend.server import crew
@@ -28,7 +28,7 @@ async def register_worker(request: Request) -> Response:
     body = await read_record(request, WorkerBody)
     caller, backend = caller_of(request), backend_of(request)
     bound = None if caller is None else crew.worker_of(caller.orchestrator_id)
-    worker_id = body.id or bound or new_id()
+    worker_id = body.id or bound or asked_id()
     require_machine(request, crew.machine_of(worker_id))
     known = {worker.id for worker in await crew.list_workers(backend)}
     worker = await crew.register(backend, worker_id, body)
