@@ -87,6 +87,8 @@ class Action:
     short: str = ""
     """Its name in the footer, where room is scarce; the title when empty."""
     palette: bool = True
+    footer_on: frozenset[Where] = field(default_factory=lambda: frozenset(Where))
+    """The screens whose footers have it."""
 
 
 def always(context: Context) -> str | None:
@@ -193,6 +195,10 @@ def has_planned(context: Context) -> str | None:
     return "no project and no draft is selected"
 
 
+def has_project(context: Context) -> str | None:
+    return unavailable_offline(context) if context.project else "no project is selected"
+
+
 def promotable(context: Context) -> str | None:
     if context.draft is None:
         return "no draft is selected"
@@ -257,7 +263,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("task.interrupt", "Interrupt the agent", "Tasks", ("I",), "interrupt",
            "Break off what it does now, and tell it how to go on", _TASK, interruptible,
            footer=65, short="interrupt"),
-    Action("task.copy", "Copy task id", "Tasks", ("y",), "copy_id", "To the clipboard", applies=has_task),
+    Action("task.copy", "Copy task id", "Tasks", ("y",), "copy_id", "To the clipboard",
+           frozenset(Where) - _RULES - _SETTINGS, has_task),
     Action("task.mark", "Mark or unmark", "Tasks", ("space",), "mark",
            "Accept, retry and cancel then act on all marked", _CONTROL, has_task, palette=False),
     Action("task.unmark", "Clear all marks", "Tasks", ("U",), "unmark", "", _CONTROL,
@@ -305,6 +312,8 @@ ACTIONS: tuple[Action, ...] = (
            "Completed, archived and so on", _PROJECTS, has_planned, footer=40, short="state"),
     Action("projects.promote", "Turn the draft into tasks", "Projects", ("t",), "promote",
            "One task for each line you write", _PROJECTS, promotable, footer=25, short="to tasks"),
+    Action("projects.task", "Add a task to the project", "Projects", ("a",), "new_task",
+           "A new task that belongs to it", _PROJECTS, has_project, footer=27, short="add task"),
     Action("costs.days", "Today, 7 or 30 days", "Costs", ("d",), "next_span",
            "A run counts for the day on which it began", _COSTS, footer=20, short="days"),
     Action("rules.revoke", "Revoke the rule", "Rules", ("x",), "revoke_rule",
@@ -365,7 +374,8 @@ ACTIONS: tuple[Action, ...] = (
            footer=200, short="help"),
     Action("app.palette", "Command palette", "Program", ("ctrl+p",), "palette",
            "Every action, and every task by name", footer=190, short="palette", palette=False),
-    Action("app.back", "Back", "Program", ("escape",), "back", "", palette=False),
+    Action("app.back", "Back", "Program", ("escape",), "back", "", footer=195, short="back", palette=False,
+           footer_on=_PLACES),
     Action("app.quit", "Quit", "Program", ("q",), "quit", "Agents go on; the next start finds them",
            footer=210, short="quit"),
 )  # fmt: skip
@@ -381,6 +391,6 @@ def actions_of(where: Where) -> Iterator[Action]:
 def footer_of(where: Where) -> list[Action]:
     """What the footer of a screen shows, the most useful first."""
     return sorted(
-        (action for action in actions_of(where) if action.footer is not None),
+        (one for one in actions_of(where) if one.footer is not None and where in one.footer_on),
         key=lambda action: (action.footer or 0, action.id),
     )

@@ -18,7 +18,7 @@ from octopoid_tui.widgets.footer import Hint, KeyFooter
 from octopoid_tui.widgets.status_line import StatusLine
 
 SMALLEST = (60, 20)
-ALWAYS_IN_FOOTER = frozenset({"app.help", "app.quit"})
+ALWAYS_IN_FOOTER = frozenset({"app.help", "app.back", "app.quit"})
 
 
 class FleetScreen(Screen[None]):

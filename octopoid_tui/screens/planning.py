@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
 from backend.clean import clean_line
-from backend.errors import BadInput, OctopoidError
+from backend.errors import BadInput
 from backend.ids import new_id
 from backend.planning import (
     Draft,
@@ -24,7 +24,10 @@ from octopoid_tui.host import Host
 from octopoid_tui.screens.asking import ask_text
 from octopoid_tui.screens.dialogs.choose import Choose
 from octopoid_tui.screens.dialogs.confirm import Confirm
-from octopoid_tui.screens.dialogs.form import Field, FormDialog, Values
+from octopoid_tui.screens.dialogs.form import Field, Values
+from octopoid_tui.screens.filling import YES_NO, Known, Typed, fill
+
+P = TypeVar("P")
 
 PROJECT_FIELDS = (
     Field("title", "Title", "what it is about, in one line"),
@@ -52,18 +55,18 @@ DRAFT_MEANINGS: Mapping[DraftStatus, str] = MappingProxyType(
         DraftStatus.ARCHIVED: "put away",
     }
 )
-YES_NO = {"yes": True, "no": False, "": False}
-
-Send = Callable[[Values], Awaitable[str]]
-"""Stores what was typed, and returns what is to be said of it."""
 
 
 async def new_planned(host: Host, context: Context) -> bool:
     if context.pane == "drafts":
-        return await _fill(host, "new-draft", "New draft", DRAFT_FIELDS, {}, lambda v: _make_draft(host, v))
-    return await _fill(
-        host, "new-project", "New project", PROJECT_FIELDS, {}, lambda v: _make_project(host, v)
-    )
+        return await fill(
+            host, "new-draft", "New draft", DRAFT_FIELDS, _problems,
+            lambda typed: _make_draft(host, typed.values),
+        )  # fmt: skip
+    return await fill(
+        host, "new-project", "New project", PROJECT_FIELDS, _problems,
+        lambda typed: _make_project(host, typed.values),
+    )  # fmt: skip
 
 
 async def _make_project(host: Host, values: Values) -> str:
@@ -90,80 +93,76 @@ async def _make_draft(host: Host, values: Values) -> str:
 
 
 async def edit_planned(host: Host, context: Context) -> bool:
-    project, draft = context.project, context.draft
-    if project is not None:
-        known = {
-            "title": project.title, "description": project.description,
-            "branch": project.base_branch or "", "auto": "yes" if project.auto_accept else "no",
-        }  # fmt: skip
-        return await _fill(
-            host, f"edit-project:{project.id}", f"Edit project {project.id}", PROJECT_FIELDS, known,
-            lambda values: _change_project(host, project, values), send="keep",
+    backend = host.desk.backend
+    if context.project is not None:
+        project = await backend.get_project(context.project.id)
+        return await fill(
+            host, f"edit-project:{project.id}", f"Edit project {project.id}", PROJECT_FIELDS, _problems,
+            lambda typed: _change_project(host, project.id, typed),
+            known=_known_project(project),
+            read=lambda: _read(backend.get_project(project.id), _known_project),
         )  # fmt: skip
-    if draft is not None:
-        known = {"title": draft.title, "body": draft.body, "project": draft.project_id or ""}
-        return await _fill(
-            host, f"edit-draft:{draft.id}", f"Edit draft {draft.id}", DRAFT_FIELDS, known,
-            lambda values: _change_draft(host, draft, values), send="keep",
+    if context.draft is not None:
+        draft = await backend.get_draft(context.draft.id)
+        return await fill(
+            host, f"edit-draft:{draft.id}", f"Edit draft {draft.id}", DRAFT_FIELDS, _problems,
+            lambda typed: _change_draft(host, draft.id, typed),
+            known=_known_draft(draft),
+            read=lambda: _read(backend.get_draft(draft.id), _known_draft),
         )  # fmt: skip
     return False
 
 
-async def _change_project(host: Host, project: Project, values: Values) -> str:
-    if project.base_branch and not values["branch"].strip():
+async def _read(found: Awaitable[P], known: Callable[[P], Known]) -> Known:
+    return known(await found)
+
+
+def _known_project(project: Project) -> Known:
+    values = {
+        "title": project.title, "description": project.description,
+        "branch": project.base_branch or "", "auto": "yes" if project.auto_accept else "no",
+    }  # fmt: skip
+    return Known(values, project.version)
+
+
+def _known_draft(draft: Draft) -> Known:
+    return Known({"title": draft.title, "body": draft.body, "project": draft.project_id or ""}, draft.version)
+
+
+async def _change_project(host: Host, project_id: str, typed: Typed) -> str:
+    """Change only what the person changed: what is not touched may be another by now."""
+    values, changed, desk = typed.values, typed.changed, host.desk
+    if not changed:
+        return f"nothing to change in project {project_id}"
+    branch = values["branch"].strip()
+    if "branch" in changed and not branch:
         raise BadInput("a base branch cannot be taken away", "name another, such as the main branch")
     patch = ProjectPatch(
-        title=values["title"].strip(),
-        description=values["description"],
-        base_branch=values["branch"].strip() or None,
-        auto_accept=YES_NO[values["auto"].strip().lower()],
+        title=values["title"].strip() if "title" in changed else None,
+        description=values["description"] if "description" in changed else None,
+        base_branch=branch if "branch" in changed else None,
+        auto_accept=YES_NO[values["auto"].strip().lower()] if "auto" in changed else None,
     )
-    desk = host.desk
-    await desk.backend.edit_project(project.id, patch, actor=desk.actor, version=project.version)
-    return f"changed project {project.id}"
+    await desk.backend.edit_project(project_id, patch, actor=desk.actor, version=typed.known.version)
+    return f"changed project {project_id}"
 
 
-async def _change_draft(host: Host, draft: Draft, values: Values) -> str:
-    desk, project_id = host.desk, values["project"].strip() or None
-    if draft.project_id and project_id is None:
+async def _change_draft(host: Host, draft_id: str, typed: Typed) -> str:
+    values, changed, desk = typed.values, typed.changed, host.desk
+    if not changed:
+        return f"nothing to change in draft {draft_id}"
+    project_id = values["project"].strip() if "project" in changed else None
+    if project_id == "":
         raise BadInput("a draft cannot leave its project", "name another project")
     if project_id is not None:
         await desk.backend.get_project(project_id)
-    patch = DraftPatch(title=values["title"].strip(), body=values["body"], project_id=project_id)
-    await desk.backend.edit_draft(draft.id, patch, actor=desk.actor, version=draft.version)
-    return f"changed draft {draft.id}"
-
-
-async def _fill(
-    host: Host,
-    key: str,
-    title: str,
-    fields: tuple[Field, ...],
-    known: Mapping[str, str],
-    store: Send,
-    *,
-    send: str = "create",
-) -> bool:
-    """Have a form filled in until it is stored or left; what was typed is there again the next time."""
-    kept = host.drafts.get(key)
-    values: Mapping[str, str] = json.loads(kept) if kept else known
-    problem = ""
-    while True:
-        form = FormDialog(title, fields, values, _problems, send=send, problem=problem)
-        sent = await host.push_screen_wait(form)
-        values = form.values
-        if sent is None:
-            if values != known:
-                host.drafts[key] = json.dumps(values)
-            return False
-        try:
-            said = await store(form.values)
-        except OctopoidError as error:
-            problem = str(error)
-            continue
-        host.drafts.pop(key, None)
-        host.flash(said)
-        return True
+    patch = DraftPatch(
+        title=values["title"].strip() if "title" in changed else None,
+        body=values["body"] if "body" in changed else None,
+        project_id=project_id,
+    )
+    await desk.backend.edit_draft(draft_id, patch, actor=desk.actor, version=typed.known.version)
+    return f"changed draft {draft_id}"
 
 
 def _problems(values: Values) -> dict[str, str]:
@@ -178,7 +177,7 @@ def _problems(values: Values) -> dict[str, str]:
 async def state_planned(host: Host, context: Context) -> bool:
     desk = host.desk
     if context.project is not None:
-        project = context.project
+        project = await desk.backend.get_project(context.project.id)
         meanings = [(state.value, text) for state, text in PROJECT_MEANINGS.items()]
         chosen = await host.push_screen_wait(Choose(f"Project {project.title}", meanings, project.status))
         if chosen is None or chosen == project.status:
@@ -187,9 +186,9 @@ async def state_planned(host: Host, context: Context) -> bool:
         await desk.backend.edit_project(project.id, change, actor=desk.actor, version=project.version)
         host.flash(f"project {project.id} is {chosen} now")
         return True
-    draft = context.draft
-    if draft is None:
+    if context.draft is None:
         return False
+    draft = await desk.backend.get_draft(context.draft.id)
     # A draft is promoted by becoming tasks, and by nothing else.
     states = [one for one in DraftStatus if one is not DraftStatus.PROMOTED or draft.task_ids]
     shown = [(state.value, DRAFT_MEANINGS[state]) for state in states]

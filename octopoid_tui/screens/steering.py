@@ -166,13 +166,14 @@ async def pause(host: Host, context: Context) -> bool:
 async def new_task(host: Host, context: Context) -> bool:
     from octopoid_tui.screens.dialogs.new_task import Form, NewTask  # mounts a dozen widgets: not at start
 
-    form = Form.of_draft(host.drafts.get("new-task", ""), context)
-    problem = ""
+    key = f"new-task:{context.project.id}" if context.project else "new-task"
+    form = Form.of_draft(host.drafts.get(key, ""), context)
+    problem = focus = ""
     while True:
-        dialog = NewTask(form, context.snapshot, problem)
+        dialog = NewTask(form, context.snapshot, problem, focus)
         sent = await host.push_screen_wait(dialog)
-        form = dialog.form
-        host.drafts["new-task"] = form.to_draft()
+        form, focus = dialog.form, dialog.last_focused
+        host.drafts[key] = form.to_draft()
         if sent is None:
             return False
         try:
@@ -180,6 +181,6 @@ async def new_task(host: Host, context: Context) -> bool:
         except OctopoidError as error:
             problem = str(error)
             continue
-        host.drafts.pop("new-task")
+        host.drafts.pop(key)
         host.flash(f"created {task.id}: {task.title}")
         return True

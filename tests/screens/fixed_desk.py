@@ -16,7 +16,7 @@ from backend.clock import ManualClock, from_ms
 from backend.config.effective import agent_settings, config_settings
 from backend.config.load import Loaded
 from backend.config.schema import AgentSpec, Budgets, Check, Config, Limits, Server
-from backend.errors import NotFound, OctopoidError
+from backend.errors import NotFound, OctopoidError, VersionConflict
 from backend.interface import Action
 from backend.model import (
     Actor,
@@ -357,6 +357,10 @@ class FixedBackend:
         self._read("list_drafts")
         return list(self.drafts.values())
 
+    async def get_draft(self, draft_id: str) -> Draft:
+        self._read("get_draft")
+        return self.drafts[draft_id]
+
     async def create_draft(self, new: NewDraft, *, actor: Actor) -> Draft:
         self._read("create_draft")
         self.drafts[new.id] = draft(new.id, new.title, body=new.body, project_id=new.project_id)
@@ -391,7 +395,11 @@ class FixedBackend:
 
 
 def _patched(known: Any, patch: Any, version: int | None) -> Any:
-    assert version == known.version
+    if version != known.version:
+        raise VersionConflict(
+            f"{known.id} has changed: it is version {known.version}, not {version}",
+            "read it again and decide anew",
+        )
     wanted = {name: getattr(patch, name) for name in patch.__slots__}
     changed = {name: value for name, value in wanted.items() if value is not None}
     return replace(known, **changed, version=known.version + 1)
@@ -460,7 +468,10 @@ class FixedDesk:
 
     async def enqueue(self, draft: Any) -> Task:
         self._call("enqueue", draft)
-        new = task("01newtask00001", draft.title, body=draft.body, priority=draft.priority, role=draft.role)
+        new = task(
+            "01newtask00001", draft.title, body=draft.body, priority=draft.priority, role=draft.role,
+            project_id=draft.project_id,
+        )  # fmt: skip
         await self.backend.put(new)
         return self.backend.tasks[new.id]
 

@@ -12,9 +12,11 @@ from fixed_desk import NOW, empty, planned
 
 from backend.clock import day_of
 from backend.errors import StoreBroken
-from backend.model import Usage, UsageBy
+from backend.model import Task, Usage, UsageBy
+from octopoid_tui.screens.places import costs
 from octopoid_tui.screens.places.costs import CostsScreen
 from octopoid_tui.screens.task.screen import TaskScreen
+from octopoid_tui.widgets.grid_model import Row
 from scheduler.budget import Line, Reach, Standing
 
 
@@ -60,6 +62,47 @@ async def test_enter_opens_the_task() -> None:
     async with driving(planned()) as d:
         await open_costs(d, "[", "enter")
         await d.until(lambda: is_on(d, TaskScreen))
+
+
+async def test_a_long_list_is_cut_and_says_where_the_rest_is() -> None:
+    desk = planned()
+    desk.backend.used[UsageBy.TASK] = [Usage(f"t{n}", 1, 1.0, 1, 1, 1, 1) for n in range(1203)]
+    async with driving(desk) as d:
+        screen = await open_costs(d, "[")
+        assert screen.grid.row_count == costs.SHOWN + 1
+        await d.press("G")
+        assert "and 703 more: octopoid costs" in d.text()
+        await d.press("enter")
+        assert is_on(d, CostsScreen)
+        assert d.flash == "Open task: no task is selected"
+        await d.press("d")
+        await d.until(lambda: "in the last 7 days" in d.text())
+        await d.press("G")
+        await d.until(lambda: "and 703 more: octopoid costs --days 7" in d.text())
+
+
+async def test_rows_are_made_when_something_was_read_and_not_with_each_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+    make = costs.usage_rows
+
+    def counting(read: costs.Costs, by: UsageBy, tasks: Mapping[str, Task]) -> list[Row]:
+        made.append((by, read))
+        return make(read, by, tasks)
+
+    monkeypatch.setattr(costs, "usage_rows", counting)
+    async with driving(planned()) as d:
+        screen = await open_costs(d)
+        for _ in range(5):
+            screen.show_picture(d.app.picture)
+        await d.press("]", "[")
+        for _ in range(5):
+            screen.show_picture(d.app.picture)
+        # However often it was read: each time once for the list, and once more for each change of lists.
+        readings = {id(read) for _, read in made}
+        assert len(made) <= len(readings) + 2
+        assert {by for by, _ in made} == {UsageBy.PROJECT, UsageBy.AGENT}
 
 
 async def test_another_time_is_read_from_the_midnight_it_begins_with() -> None:

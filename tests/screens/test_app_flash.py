@@ -9,6 +9,7 @@ from app_pilot import driving, fleet_screen, is_on
 from fixed_desk import FixedDesk, fleet, question
 
 from octopoid_tui import app as app_module
+from octopoid_tui.host import Flash
 from octopoid_tui.screens.review.screen import ReviewScreen
 from octopoid_tui.widgets import flash_line
 from scheduler.notices import Notice
@@ -79,3 +80,44 @@ async def test_work_that_is_delivered_at_once_is_no_news() -> None:
         await d.until(lambda: looks > 4)
         assert fleet_screen(d).flash_line.text.find(WAITS.text) < 0
         assert WAITS.text not in [flash.text for flash in d.app.flashes]
+
+
+async def test_an_error_has_its_whole_time_before_lesser_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flash_line, "LEAST_SECONDS", 0.02)
+    monkeypatch.setattr(flash_line, "SECONDS", 1000.0)
+    async with driving(fleet()) as d:
+        line = fleet_screen(d).flash_line
+        d.app.flash("the store is locked", "error")
+        await d.until(lambda: not line._fresh)
+        d.app.flash("a question", news=True)
+        d.app.flash("beware", "warning", news=True)
+        await d.pilot.pause()
+        assert "✗ the store is locked" in d.text()
+        d.app.flash("the disk is full", "error", news=True)
+        await d.until(lambda: "✗ the disk is full" in d.text() and not line._fresh)
+        said = []
+        show = line._show
+
+        def noting(flash: Flash) -> None:
+            said.append(flash.text)
+            show(flash)
+
+        monkeypatch.setattr(line, "_show", noting)
+        monkeypatch.setattr(flash_line, "SECONDS", 0.2)
+        d.app.flash("it is full", "error")
+        await d.until(lambda: said == ["it is full", "beware", "a question"])
+
+
+async def test_no_news_takes_the_place_of_an_error_or_a_warning_that_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(flash_line, "LEAST_SECONDS", 1000.0)
+    async with driving(fleet()) as d:
+        d.app.flash("done")
+        for text in ("first", "second"):
+            d.app.flash(text, news=True)
+            d.app.flash(f"{text} warning", "warning", news=True)
+            d.app.flash(f"{text} error", "error", news=True)
+        waiting = [flash.text for flash in fleet_screen(d).flash_line._waiting]
+        assert waiting == ["first error", "second error", "first warning", "second warning", "second"]
+        assert "✓ done" in d.text()

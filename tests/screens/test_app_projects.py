@@ -11,13 +11,14 @@ from fixed_desk import FixedDesk, empty, planned
 from textual.widgets import Input, TextArea
 
 from backend.errors import Refused, StoreBroken
-from backend.planning import DraftStatus, ProjectStatus
+from backend.planning import DraftPatch, DraftStatus, ProjectStatus
 from octopoid_tui.screens.control.screen import ControlScreen
 from octopoid_tui.screens.dialogs.choose import Choose
 from octopoid_tui.screens.dialogs.form import FormDialog
 from octopoid_tui.screens.dialogs.prompt import Prompt
 from octopoid_tui.screens.places.costs import CostsScreen
 from octopoid_tui.screens.places.projects import ProjectsScreen
+from octopoid_tui.screens.places.rules import RulesScreen
 from octopoid_tui.screens.task.screen import TaskScreen
 
 
@@ -73,6 +74,19 @@ async def test_tab_reaches_every_part() -> None:
         assert screen.grid.has_focus
         await d.press("shift+tab")
         assert screen.tasks.has_focus
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE])
+async def test_the_footers_of_the_places_name_the_way_back(size: tuple[int, int]) -> None:
+    async with driving(planned(), size) as d:
+        for key, kind in (("5", ProjectsScreen), ("6", CostsScreen), ("7", RulesScreen)):
+            await d.press(key)
+            await d.until(lambda kind=kind: is_on(d, kind) and "esc back" in d.lines()[-1])  # type: ignore[misc]
+            assert "? help" in d.lines()[-1]
+            assert "q quit" in d.lines()[-1]
+        await d.press("escape")
+        await d.until(lambda: is_on(d, ControlScreen))
+        assert "esc back" not in d.lines()[-1]
 
 
 async def test_the_number_keys_lead_from_place_to_place_and_to_the_panes() -> None:
@@ -152,6 +166,152 @@ async def test_an_edit_that_is_refused_keeps_the_form_and_says_why() -> None:
         await d.until(lambda: desk.backend.projects["cache"].title == "A cache of bytes")
 
 
+async def of_somebody_else(desk: FixedDesk, project_id: str, **known: object) -> None:
+    """Another person changes a project meanwhile."""
+    one = desk.backend.projects[project_id]
+    desk.backend.projects[project_id] = replace(one, **known, version=one.version + 1)  # type: ignore[arg-type]
+    await desk.backend.emit("project", project_id)
+
+
+async def text_of(d: Driven, name: str) -> str:
+    found = await field(d, name)
+    assert isinstance(found, Input)
+    return found.value
+
+
+async def put(d: Driven, name: str, text: str) -> None:
+    found = await field(d, name)
+    assert isinstance(found, Input)
+    found.value = text
+
+
+async def test_an_edit_does_not_undo_what_somebody_else_changed_meanwhile() -> None:
+    desk = planned()
+    was = desk.backend.projects["cache"]
+    async with driving(desk) as d:
+        await open_projects(d, "e")
+        await put(d, "title", "A cache of bytes")
+        await of_somebody_else(desk, "cache", auto_accept=not was.auto_accept)
+        await d.press("ctrl+s")
+        await d.until(lambda: "shown as it is there now: Auto-accept" in " ".join(d.text().split()))
+        assert desk.backend.projects["cache"].title == was.title
+        assert await text_of(d, "auto") == ("no" if was.auto_accept else "yes")
+        assert await text_of(d, "title") == "A cache of bytes"
+        await d.press("ctrl+s")
+        await d.until(lambda: d.flash == "changed project cache")
+        now = desk.backend.projects["cache"]
+        assert (now.title, now.auto_accept) == ("A cache of bytes", not was.auto_accept)
+
+
+async def test_a_field_that_both_have_changed_is_shown_with_the_other_value() -> None:
+    desk = planned()
+    async with driving(desk) as d:
+        await open_projects(d, "e")
+        await put(d, "title", "Mine")
+        await of_somebody_else(desk, "cache", title="Theirs")
+        await d.press("ctrl+s")
+        await d.until(lambda: "a newer one: Title (there: Theirs)" in " ".join(d.text().split()))
+        assert await text_of(d, "title") == "Mine"
+        await d.press("ctrl+s")
+        await d.until(lambda: desk.backend.projects["cache"].title == "Mine")
+
+
+async def test_what_was_kept_is_laid_over_what_is_there_by_now() -> None:
+    desk = planned()
+    was = desk.backend.projects["cache"]
+    async with driving(desk) as d:
+        await open_projects(d, "e")
+        await put(d, "title", "Mine")
+        await d.press("escape")
+        await d.until(lambda: is_on(d, ProjectsScreen))
+        await of_somebody_else(desk, "cache", auto_accept=not was.auto_accept, description="Theirs")
+        await d.press("e")
+        await d.until(lambda: "as it is there now: Description, Auto-accept" in " ".join(d.text().split()))
+        await d.press("ctrl+s")
+        await d.until(lambda: d.flash == "changed project cache")
+        now = desk.backend.projects["cache"]
+        assert (now.title, now.description, now.auto_accept) == ("Mine", "Theirs", not was.auto_accept)
+
+
+async def test_only_what_was_changed_is_sent_and_what_is_as_before_is_not_kept() -> None:
+    desk = planned()
+    patches = []
+    edit = desk.backend.edit_draft
+
+    async def noting(draft_id: str, patch: object, **known: object) -> object:
+        patches.append(patch)
+        return await edit(draft_id, patch, **known)  # type: ignore[arg-type]
+
+    desk.backend.edit_draft = noting  # type: ignore[method-assign, assignment]
+    async with driving(desk) as d:
+        screen = await open_projects(d, "]", "e")
+        was = await text_of(d, "title")
+        await put(d, "title", "Another")
+        await d.press("escape")
+        await d.until(lambda: is_on(d, ProjectsScreen))
+        assert d.app.drafts
+        await d.press("e")
+        assert await text_of(d, "title") == "Another"
+        await put(d, "title", was)
+        await d.press("escape")
+        await d.until(lambda: is_on(d, ProjectsScreen))
+        assert not d.app.drafts
+        await d.press("e")
+        await d.until(lambda: is_on(d, FormDialog))
+        await d.press("ctrl+s")
+        await d.until(lambda: "nothing to change in draft" in d.flash)
+        assert not patches
+        await d.press("e")
+        await put(d, "title", "Another")
+        await d.press("ctrl+s")
+        await d.until(lambda: "changed draft" in d.flash)
+        assert patches == [DraftPatch(title="Another")]
+        await d.until(lambda: screen.draft is not None and screen.draft.title == "Another")
+
+
+async def test_a_refused_form_is_left_where_one_was() -> None:
+    desk = planned()
+    async with driving(desk) as d:
+        await open_projects(d, "down", "e")
+        await put(d, "branch", "")
+        (await field(d, "branch")).focus()
+        await d.pilot.pause()
+        first = d.screen
+        await d.press("ctrl+s")
+        await d.until(lambda: "a base branch cannot be taken away" in d.text() and d.screen is not first)
+        await d.until(lambda: d.screen.focused is not None)
+        assert d.screen.focused is await field(d, "branch")
+
+
+async def test_a_task_is_added_to_the_project_under_the_cursor() -> None:
+    desk = planned()
+    async with driving(desk) as d:
+        await open_projects(d, "down", "a")
+        assert await text_of(d, "project") == "limits"
+        await put(d, "title", "Count internal callers")
+        await d.press("ctrl+s")
+        await d.until(lambda: "created 01newtask00001" in d.flash)
+        ((draft,),) = d.calls("enqueue")
+        assert draft.project_id == "limits"
+        await d.until(lambda: is_on(d, ProjectsScreen) and "Count internal callers" in d.text())
+
+
+async def test_a_new_task_has_no_project_unless_one_is_named() -> None:
+    desk = planned()
+    async with driving(desk) as d:
+        await d.press("n")
+        assert await text_of(d, "project") == ""
+        await put(d, "title", "Anything")
+        await put(d, "project", "two names")
+        await d.press("ctrl+s")
+        await d.until(lambda: "one project's id, or nothing" in d.text())
+        await put(d, "project", " cache ")
+        await d.press("ctrl+s")
+        await d.until(lambda: d.calls("enqueue"))
+        ((draft,),) = d.calls("enqueue")
+        assert draft.project_id == "cache"
+
+
 async def test_what_cannot_be_emptied_is_said_and_nothing_is_stored() -> None:
     desk = planned()
     async with driving(desk) as d:
@@ -172,6 +332,17 @@ async def test_the_state_of_a_project_is_chosen_from_a_list() -> None:
         await d.press("down", "down", "enter")
         await d.until(lambda: desk.backend.projects["cache"].status is ProjectStatus.ABANDONED)
         assert d.flash == "project cache is abandoned now"
+
+
+async def test_the_state_is_changed_of_what_is_there_now_and_not_of_what_was_read() -> None:
+    desk = planned()
+    async with driving(desk) as d:
+        await open_projects(d)
+        await of_somebody_else(desk, "cache", title="Theirs")
+        await d.press("s")
+        await d.until(lambda: is_on(d, Choose) and "Project Theirs" in d.text())
+        await d.press("down", "down", "enter")
+        await d.until(lambda: desk.backend.projects["cache"].status is ProjectStatus.ABANDONED)
 
 
 async def test_a_draft_is_not_called_promoted_before_it_is() -> None:

@@ -10,6 +10,7 @@ from app_pilot import SMALL, WIDE, Driven, driving, is_on
 from fixed_desk import empty, planned
 
 from octopoid_tui.screens.dialogs.confirm import Confirm
+from octopoid_tui.screens.dialogs.help import Help
 from octopoid_tui.screens.places.rules import RulesScreen
 
 
@@ -56,6 +57,13 @@ async def test_a_revoked_one_is_not_revoked_again() -> None:
     async with driving(planned()) as d:
         await open_rules(d, "G", "up", "x")
         assert d.flash == "Revoke the rule: it is revoked already"
+
+
+async def test_the_help_names_no_key_for_a_task_where_there_is_none() -> None:
+    async with driving(planned()) as d:
+        await open_rules(d, "question_mark")
+        await d.until(lambda: is_on(d, Help) and "Revoke the rule" in d.text())
+        assert "Copy task id" not in d.text()
 
 
 async def test_without_rules_it_says_how_one_is_made() -> None:

@@ -12,6 +12,7 @@ from fixed_desk import FixedDesk, ago, empty, fleet
 
 from backend.errors import Refused
 from backend.sync import Choice, Conflict, SyncMode, SyncState, Waiting
+from octopoid_tui.screens.sync import screen as sync_screen
 from octopoid_tui.screens.sync.screen import SyncScreen
 
 URL = "https://octopoid.example.org"
@@ -201,6 +202,36 @@ async def test_each_change_that_waits_is_shown_with_its_maker_and_its_reason(siz
         desk.backend.waiting = []
         await desk.backend.stand(ONLINE)
         await d.until(lambda: "answer to m1" not in d.text())
+
+
+async def test_what_waits_is_read_again_while_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That a change was sent once more makes no event."""
+    monkeypatch.setattr(sync_screen, "READ_EVERY", 0.02)
+    desk = standing(AWAY)
+    desk.backend.waiting = [waiting()]
+    async with driving(desk, mode="remote") as d:
+        await open_sync(d)
+        await d.until(lambda: "made by human:ana; not sent yet" in d.text())
+        desk.backend.waiting = [waiting(tries=3, why="the server did not answer in time")]
+        await d.until(lambda: "sent 3 times, not answered" in d.text())
+        assert "… waits: the server did not answer in time" in d.text()
+
+
+async def test_a_list_that_is_cut_says_how_many_more_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_screen, "SHOWN", 2)
+    desk = standing(replace(AWAY, pending=7))
+    desk.backend.waiting = [waiting(number) for number in range(7)]
+    async with driving(desk, mode="remote") as d:
+        await open_sync(d)
+        await d.until(lambda: "5 more: octopoid sync --list" in d.text())
+        assert "made by human:ana" in d.text()
+        await d.press("G")
+        await d.until(lambda: "made by human:ana" not in d.text())
+        await d.press("m")
+        assert d.flash == "Keep mine: no change in conflict is under the cursor"
+        desk.backend.waiting = desk.backend.waiting[:2]
+        await desk.backend.stand(replace(AWAY, pending=2, conflicts=0))
+        await d.until(lambda: "more: octopoid sync" not in d.text())
 
 
 async def test_sending_now_tells_what_came_of_it() -> None:

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.events import DescendantFocus
 from textual.widgets import Input, Static, TextArea
 
 from backend.clean import clean, clean_line
@@ -44,8 +45,9 @@ class FormDialog(Dialog[Values | None]):
         *,
         send: str = "create",
         problem: str = "",
+        focus: str = "",
     ) -> None:
-        """`check` says what is wrong, by the name of the field."""
+        """`check` says what is wrong, by the name of the field; `focus` names the field to begin in."""
         super().__init__()
         self._heading = title
         self._form_fields = tuple(fields)
@@ -54,6 +56,8 @@ class FormDialog(Dialog[Values | None]):
         self._problem = problem
         self.values: Values = {field.name: values.get(field.name, "") for field in fields}
         """What was typed."""
+        self.last_focused = focus or self._form_fields[0].name
+        """The name of the field that was focused last."""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -medium") as box:
@@ -79,10 +83,13 @@ class FormDialog(Dialog[Values | None]):
         yield Static("", id=f"complaint-{field.name}", classes="complaint", markup=False)
 
     def on_mount(self) -> None:
-        self._focus_field(self._form_fields[0].name)
+        self._focus_field(self.last_focused)
 
     def _focus_field(self, name: str) -> None:
         self.query_one(f"#field-{name}").focus()
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        self.last_focused = (event.widget.id or "").removeprefix("field-")
 
     def _read_fields(self) -> None:
         for field in self._form_fields:

@@ -30,11 +30,12 @@ class Form:
     branch: str = ""
     blocked_by: str = ""
     needs: str = ""
+    project: str = ""
 
     @classmethod
     def of_draft(cls, text: str, context: Context) -> Form:
-        """The form as it was left, or an empty one."""
-        return cls(**json.loads(text)) if text else cls()
+        """The form as it was left, or one that has only the project it is opened from."""
+        return cls(**json.loads(text)) if text else cls(project=context.project.id if context.project else "")
 
     def to_draft(self) -> str:
         return json.dumps(asdict(self))
@@ -50,6 +51,7 @@ class Form:
         if self.priority.strip().upper() not in list(Priority):
             found["priority"] = "one of P0 (most urgent), P1, P2, P3"
         found |= _bad_names("role", self.role or " ") | _bad_names("needs", self.needs)
+        found |= _bad_names("project", self.project)
         unknown = [name for name in words(self.blocked_by) if name not in snapshot.tasks]
         if unknown:
             found["blocked_by"] = f"no task {', '.join(unknown)}"
@@ -63,6 +65,7 @@ class Form:
             body=self.body,
             role=self.role.strip(),
             priority=Priority(self.priority.strip().upper()),
+            project_id=self.project.strip() or None,
             base_branch=self.branch.strip() or None,
             blocked_by=words(self.blocked_by),
             needs=words(self.needs),
@@ -77,6 +80,8 @@ def _bad_names(field: str, text: str) -> dict[str, str]:
     names = words(text)
     if field == "role" and len(names) != 1:
         return {field: "one role, such as implement"}
+    if field == "project" and len(names) > 1:
+        return {field: "one project's id, or nothing"}
     for name in names:
         try:
             check_id(name, field)
@@ -90,20 +95,22 @@ FIELDS = (
     Field("body", "Description", long=True),
     Field("role", "Role", "implement"),
     Field("priority", "Priority", "P0, P1, P2 or P3"),
-    Field("branch", "Base branch", "the main branch when empty"),
+    Field("project", "Project", "a project's id; none when empty"),
+    Field("branch", "Base branch", "the project's, or the main branch, when empty"),
     Field("blocked_by", "Blocked by", "ids of tasks that come first"),
     Field("needs", "Needs", "names of resources"),
 )
 
 
 class NewTask(FormDialog):
-    def __init__(self, form: Form, snapshot: Snapshot, problem: str = "") -> None:
+    def __init__(self, form: Form, snapshot: Snapshot, problem: str = "", focus: str = "") -> None:
         super().__init__(
             "New task",
             FIELDS,
             asdict(form),
             lambda values: Form(**values).problems(snapshot),
             problem=problem,
+            focus=focus,
         )
 
     @property

@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from backend.clean import clean_line
 from backend.clock import day_of
-from backend.model import Usage, UsageBy
+from backend.model import Task, Usage, UsageBy
 from octopoid_tui.actions import Context, Where
 from octopoid_tui.formats import cells, count, fit, money
 from octopoid_tui.host import Picture
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 SPANS = (1, 7, 30)
 BAR = 20
+SHOWN = 500
+"""Rows of a list; `octopoid costs` has every one."""
+MORE = "…more"  # no id begins so
 COLUMNS = (
     Column("what", "For", 30, flex=1, sortable=False),
     Column("cost", "Cost", 9, right=True, sortable=False),
@@ -78,6 +81,7 @@ class CostsScreen(PlaceScreen):
         self._costs: Costs | None = None
         self._by = UsageBy.PROJECT
         self._days = SPANS[0]
+        self._rows_of: tuple[Costs, UsageBy] | None = None
 
     def compose(self) -> ComposeResult:
         yield StatusLine()
@@ -116,12 +120,16 @@ class CostsScreen(PlaceScreen):
             return
         self.heading.update(heading(self._costs))
         self.budgets.update(budgets_text(self._costs.standing, self.size.width))
-        tasks, rows = picture.snapshot.tasks, self._costs.used[self._by]
-        whole = sum(one.cost_usd for one in rows)
-        titles = {one.key: tasks[one.key].title for one in rows if one.key in tasks}
-        self.grid.set_rows([usage_row(one, whole, titles.get(one.key, "")) for one in rows])
+        self._show_rows(self._costs, picture)
         opens = "enter opens the task, " if self._by is UsageBy.TASK else ""
         self.flash_line.set_hint(f"{opens}[ ] by project, agent or task, d another time")
+
+    def _show_rows(self, costs: Costs, picture: Picture) -> None:
+        """Make the rows, unless they are there: a title that changes is an event, and so read again."""
+        if self._rows_of is not None and self._rows_of[0] is costs and self._rows_of[1] is self._by:
+            return
+        self._rows_of = costs, self._by
+        self.grid.set_rows(usage_rows(costs, self._by, picture.snapshot.tasks))
 
     def _number(self, by: UsageBy) -> int | None:
         return None if self._costs is None else len(self._costs.used[by])
@@ -170,6 +178,18 @@ def heading(costs: Costs) -> Content:
         (f"   {count(sum(one.tokens for one in rows))} tokens, {runs} run{'' if runs == 1 else 's'}",
          "$text-muted"),
     )  # fmt: skip
+
+
+def usage_rows(costs: Costs, by: UsageBy, tasks: Mapping[str, Task]) -> list[Row]:
+    """The dearest ones; a last row says how many more there are, and where."""
+    used = costs.used[by]
+    whole = sum(one.cost_usd for one in used)
+    titles = {one.key: tasks[one.key].title for one in used[:SHOWN] if one.key in tasks}
+    rows = [usage_row(one, whole, titles.get(one.key, "")) for one in used[:SHOWN]]
+    if len(used) > SHOWN:
+        command = "octopoid costs" if costs.days == 1 else f"octopoid costs --days {costs.days}"
+        rows.append(Row(MORE, (f"and {len(used) - SHOWN} more: {command}",), tone="dim"))
+    return rows
 
 
 def usage_row(usage: Usage, whole: float, title: str) -> Row:

@@ -181,7 +181,7 @@ class ProjectsScreen(PlaceScreen):
 
 def _no_tasks(project: Project | None, draft: Draft | None) -> str:
     if project is not None:
-        return f"No tasks yet.\noctopoid enqueue --project {project.id} TITLE"
+        return "No tasks yet.\na adds one"
     if draft is not None:
         return "No tasks yet.\nt turns the draft into tasks"
     return ""
@@ -189,7 +189,7 @@ def _no_tasks(project: Project | None, draft: Draft | None) -> str:
 
 def _hint(project: Project | None, draft: Draft | None) -> str:
     if project is not None:
-        return "enter goes to its tasks, [ ] the other list"
+        return "enter goes to its tasks, a adds one, [ ] the other list"
     if draft is not None:
         return "t turns it into tasks, s gives it another state, [ ] the other list"
     return "n makes one, [ ] the other list"

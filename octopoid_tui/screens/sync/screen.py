@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
@@ -12,6 +14,7 @@ from textual.binding import BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
+from textual.worker import Worker
 
 from backend.clean import clean_line
 from backend.sync import Choice, Conflict, SyncMode, SyncState, Waiting
@@ -39,6 +42,9 @@ COLUMNS = (
 )
 SHOWN = 500
 """Waiting changes that are listed; `octopoid sync --list` has every one."""
+MORE = "…more"  # no id begins so
+READ_EVERY = 3.0
+"""Seconds between two readings while something waits: that it was sent once more makes no event."""
 SETTLED = {
     Choice.MINE: "asked for again, and the server took it: {0}",
     Choice.THEIRS: "left as the server has it: {0}",
@@ -63,7 +69,11 @@ class SyncScreen(FleetScreen):
         super().__init__()
         self._conflicts: dict[str, Conflict] = {}
         self._waiting: dict[str, Waiting] = {}
+        self._cut = False
+        """Whether more waits than is listed."""
         self._read_for: SyncState | None = None
+        self._read_next = -math.inf
+        self._reading: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
         yield StatusLine()
@@ -104,32 +114,42 @@ class SyncScreen(FleetScreen):
     def show_picture(self, picture: Picture) -> None:
         sync = picture.snapshot.sync
         self.heading.update(heading(sync, picture))
-        if sync != self._read_for:
+        if sync != self._read_for or self._may_differ():
             self._read_for = sync
             self._read()
         self._show_rows(picture)
 
     # Reading
 
+    def _may_differ(self) -> bool:
+        """Whether what waits was read some time ago; a reading that is under way is not broken off."""
+        reading = self._reading is not None and not self._reading.is_finished
+        return bool(self._waiting) and not reading and time.monotonic() >= self._read_next
+
     def _read(self) -> None:
-        begin(self, self._load, "Read the conflicts", "read-conflicts")
+        self._read_next = time.monotonic() + READ_EVERY
+        self._reading = begin(self, self._load, "Read the conflicts", "read-conflicts")
 
     async def _load(self) -> None:
         backend = self.app.desk.backend
         try:
-            found, waiting = await backend.list_conflicts(), await backend.list_pending(SHOWN)
+            found, waiting = await backend.list_conflicts(), await backend.list_pending(SHOWN + 1)
         except Exception:
             self._read_for = None  # looked at again with the next picture
             raise
         self._conflicts = {conflict.id: conflict for conflict in found}
-        self._waiting = {change.id: change for change in waiting}
+        self._waiting = {change.id: change for change in waiting[:SHOWN]}
+        self._cut = len(waiting) > SHOWN
         self.grid.set_placeholder("empty", "Nothing waits, and nothing is in conflict.")
         self._show_rows(self.app.picture)
         self._show_versions()
 
     def _show_rows(self, picture: Picture) -> None:
         rows = [row(conflict, picture) for conflict in self._conflicts.values()]
-        self.grid.set_rows([*rows, *(waiting_row(change, picture) for change in self._waiting.values())])
+        rows += [waiting_row(change, picture) for change in self._waiting.values()]
+        if self._cut:
+            rows.append(more_row(max(1, picture.snapshot.sync.pending - SHOWN)))
+        self.grid.set_rows(rows)
         self.set_class(not (self._conflicts or self._waiting), "-nothing")
 
     @on(Grid.Highlighted)
@@ -143,6 +163,9 @@ class SyncScreen(FleetScreen):
         self.theirs.display = conflict is not None
         if change is not None:
             self._show_waiting(change)
+        elif conflict is None:
+            self.problem.update("")
+            self.mine.update("")
         if conflict is None:
             return
         why = "the server refused it" if conflict.rejected else "changed on the server meanwhile"
@@ -232,6 +255,10 @@ def waiting_row(change: Waiting, picture: Picture) -> Row:
         (made, state, clean_line(change.by, 64), clean_line(change.summary, 300)),
         cell_tones=("dim", "info", "dim", ""),
     )
+
+
+def more_row(number: int) -> Row:
+    return Row(MORE, ("", "", "", f"{number} more: octopoid sync --list"), tone="dim")
 
 
 def version(title: str, fields: Sequence[Field], nothing: str) -> Content:
