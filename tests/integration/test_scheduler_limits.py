@@ -256,7 +256,7 @@ async def test_all_ways_of_trying_again_share_one_cap(tmp_path: Path) -> None:
         task = await work.backend.get_task("t1")
         assert await outcomes(work) == [Outcome.CRASHED, Outcome.OUT_OF_TURNS, Outcome.CRASHED]
         assert task.queue is Queue.FAILED
-        assert task.reason == "gave up after 3 attempts: it ended with exit status 4"
+        assert task.reason == "gave up after 3 attempts: it ended with exit status 4: the script says: crash"
 
 
 async def test_a_failed_task_can_be_retried_and_a_failed_blocker_is_seen(tmp_path: Path) -> None:
