@@ -22,6 +22,7 @@ from backend.open import open_backend
 from scheduler.desk import Desk
 from scheduler.loop import Scheduler
 from scheduler.project import Project
+from scheduler.runs.adopt import find_runs, stop
 
 ME = Actor(SenderType.HUMAN, "ana")
 FIRST_PAUSE_S = 0.01
@@ -160,6 +161,16 @@ async def until(happened: Callable[[], Awaitable[bool]], what: str) -> None:
         assert time.monotonic() < deadline, f"waited {PATIENCE_S:.0f} s in vain for: {what}"
         await asyncio.sleep(pause)
         pause = min(1.2 * pause, LONGEST_PAUSE_S)
+
+
+def end_runs(runs: Path) -> None:
+    """Kill what runs in the directories below, and wait until nothing writes there any more. Blocking."""
+    for run_dir, _ in find_runs(runs):
+        stop(run_dir, "kill")
+    deadline = time.monotonic() + PATIENCE_S
+    while alive := [run_dir.id for run_dir, _ in find_runs(runs) if run_dir.is_alive()]:
+        assert time.monotonic() < deadline, f"these runs do not end: {alive}"
+        time.sleep(FIRST_PAUSE_S)
 
 
 def python(*args: str) -> list[str]:

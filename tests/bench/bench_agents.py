@@ -31,7 +31,7 @@ from aims import arguments, p50_p99, report, say
 from bench import Bench, Script, Wait
 from bench_claude import ClaudeBench, find_claude
 from bench_plain import DemoBench
-from harness import Work, at_work, make_project, running, until
+from harness import Work, at_work, end_runs, make_project, running, until
 
 from backend.clock import SystemClock, from_ms
 from backend.interface import Action
@@ -40,7 +40,6 @@ from octopoid_tui.snapshot import Snapshot
 from scheduler.agents.demo import PROGRAM
 from scheduler.desk import TaskDraft
 from scheduler.questions import post_request
-from scheduler.runs.adopt import find_runs, stop
 from scheduler.runs.outbox import OutboxItem
 
 POLL_S = 0.002
@@ -55,8 +54,7 @@ async def at(repo: Path) -> AsyncIterator[Work]:
         async with at_work(repo) as work, running(work):
             yield work
     finally:
-        for run_dir, _ in find_runs(repo / ".octopoid" / "runs"):
-            stop(run_dir, "kill")
+        end_runs(repo / ".octopoid" / "runs")
 
 
 def project(place: Path, agent: dict[str, object]) -> Path:

@@ -27,11 +27,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from aims import arguments, report, say
-from harness import Work, at_work, make_project, running, until
+from harness import Work, at_work, end_runs, make_project, running, until
 
 from scheduler.agents.demo import PROGRAM
 from scheduler.desk import TaskDraft
-from scheduler.runs.adopt import find_runs, stop
 
 PER_SECOND = 20
 SILENT = {"wait": 3600}
@@ -78,8 +77,7 @@ def ended(runs: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        for run_dir, _ in find_runs(runs):
-            stop(run_dir, "kill")
+        end_runs(runs)
 
 
 async def start(work: Work, agents: int, step: dict[str, Any]) -> list[int]:
