@@ -14,7 +14,7 @@ from backend.model import Queue, Task
 from octopoid_tui.host import Picture, begin
 from octopoid_tui.panes.base import Pane, Selection
 from octopoid_tui.panes.filters import parse
-from octopoid_tui.panes.task_rows import COLUMNS, TaskRows, reason, since
+from octopoid_tui.panes.task_rows import COLUMNS, reason, since, task_rows
 from octopoid_tui.snapshot import Snapshot
 from octopoid_tui.widgets.filter_bar import FilterBar
 from octopoid_tui.widgets.grid import Grid
@@ -203,7 +203,7 @@ class QueuesPane(Pane):
         """Show the rows; without `told` nothing but their ages can have changed."""
         if self._viewed is not None:
             picture = self.app.picture
-            self.grid.set_rows(TaskRows(self._shown, self._viewed, picture.busy, picture.now))
+            self.grid.set_rows(task_rows(self._shown, self._viewed, picture.busy, picture.now))
             if told:
                 self.changed()
 

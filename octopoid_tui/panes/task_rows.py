@@ -1,16 +1,16 @@
-"""Tasks as rows of the table, made only for the rows that are looked at."""
+"""Tasks as rows of the table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import overload
 
 from backend.model import AgentStatus, Queue, Task
 from octopoid_tui.formats import age
 from octopoid_tui.panes import glyphs
 from octopoid_tui.snapshot import Snapshot
 from octopoid_tui.widgets.grid_model import Column, Row, Tone
+from octopoid_tui.widgets.lazy_rows import LazyRows
 
 AT_WORK = frozenset({AgentStatus.BUSY, AgentStatus.WAITING})
 COLUMNS: tuple[Column, ...] = (
@@ -24,52 +24,23 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
-class TaskRows(Sequence[Row]):
-    """A view over tasks in order. Indexing builds a row; iterating gives bare rows, to look for ids."""
+def task_rows(
+    tasks: Sequence[Task], snapshot: Snapshot, busy: Mapping[str, str], now: datetime
+) -> LazyRows[Task]:
+    """Tasks as rows, in the order given."""
 
-    def __init__(
-        self, tasks: Sequence[Task], snapshot: Snapshot, busy: Mapping[str, str], now: datetime
-    ) -> None:
-        self.tasks = tasks
-        self._snapshot = snapshot
-        self._busy = busy
-        self._now = now
-        self._made: dict[int, Row] = {}
-
-    def __len__(self) -> int:
-        return len(self.tasks)
-
-    def __iter__(self) -> Iterator[Row]:
-        return (Row(task.id, ()) for task in self.tasks)
-
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Row]: ...
-
-    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
-        if isinstance(index, slice):
-            return [self._row(task) for task in self.tasks[index]]
-        # A row is looked at twice: when it is shown, and when it is compared with what comes after it.
-        made = self._made.get(index)
-        if made is None:
-            made = self._made[index] = self._row(self.tasks[index])
-        return made
-
-    def _row(self, task: Task) -> Row:
-        asks = bool(self._snapshot.questions_of(task.id))
-        state, tone = glyphs.task(task, self._busy.get(task.id), asks=asks)
-        why = reason(task, self._snapshot)
+    def row(task: Task) -> Row:
+        asks = bool(snapshot.questions_of(task.id))
+        state, tone = glyphs.task(task, busy.get(task.id), asks=asks)
         return Row(
             task.id,
             (
                 state,
                 task.priority.value,
                 task.title,
-                age((self._now - since(task)).total_seconds()),
-                self._snapshot.holder(task),
-                why,
+                age((now - since(task)).total_seconds()),
+                snapshot.holder(task),
+                reason(task, snapshot),
                 task.id,
             ),
             cell_tones=(
@@ -82,6 +53,8 @@ class TaskRows(Sequence[Row]):
                 "dim",
             ),
         )
+
+    return LazyRows(tasks, row)
 
 
 def since(task: Task) -> datetime:

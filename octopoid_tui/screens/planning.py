@@ -57,6 +57,9 @@ DRAFT_MEANINGS: Mapping[DraftStatus, str] = MappingProxyType(
 )
 
 
+S = TypeVar("S", ProjectStatus, DraftStatus)
+
+
 async def new_planned(host: Host, context: Context) -> bool:
     if context.pane == "drafts":
         return await fill(
@@ -175,30 +178,34 @@ def _problems(values: Values) -> dict[str, str]:
 
 
 async def state_planned(host: Host, context: Context) -> bool:
-    desk = host.desk
+    backend, actor = host.desk.backend, host.desk.actor
     if context.project is not None:
-        project = await desk.backend.get_project(context.project.id)
-        meanings = [(state.value, text) for state, text in PROJECT_MEANINGS.items()]
-        chosen = await host.push_screen_wait(Choose(f"Project {project.title}", meanings, project.status))
-        if chosen is None or chosen == project.status:
+        project = await backend.get_project(context.project.id)
+        to = await _choose_state(host, f"Project {project.title}", PROJECT_MEANINGS, project.status)
+        if to is None:
             return False
-        change = ProjectPatch(status=ProjectStatus(chosen))
-        await desk.backend.edit_project(project.id, change, actor=desk.actor, version=project.version)
-        host.flash(f"project {project.id} is {chosen} now")
+        await backend.edit_project(project.id, ProjectPatch(status=to), actor=actor, version=project.version)
+        host.flash(f"project {project.id} is {to} now")
         return True
     if context.draft is None:
         return False
-    draft = await desk.backend.get_draft(context.draft.id)
+    draft = await backend.get_draft(context.draft.id)
     # A draft is promoted by becoming tasks, and by nothing else.
-    states = [one for one in DraftStatus if one is not DraftStatus.PROMOTED or draft.task_ids]
-    shown = [(state.value, DRAFT_MEANINGS[state]) for state in states]
-    chosen = await host.push_screen_wait(Choose(f"Draft {draft.title}", shown, draft.status))
-    if chosen is None or chosen == draft.status:
+    promoted = DraftStatus.PROMOTED
+    states = {one: text for one, text in DRAFT_MEANINGS.items() if one is not promoted or draft.task_ids}
+    state = await _choose_state(host, f"Draft {draft.title}", states, draft.status)
+    if state is None:
         return False
-    patch = DraftPatch(status=DraftStatus(chosen))
-    await desk.backend.edit_draft(draft.id, patch, actor=desk.actor, version=draft.version)
-    host.flash(f"draft {draft.id} is {chosen} now")
+    await backend.edit_draft(draft.id, DraftPatch(status=state), actor=actor, version=draft.version)
+    host.flash(f"draft {draft.id} is {state} now")
     return True
+
+
+async def _choose_state(host: Host, title: str, meanings: Mapping[S, str], now: S) -> S | None:
+    """Another state than that of now; None when there is to be none."""
+    shown = [(state.value, text) for state, text in meanings.items()]
+    chosen = await host.push_screen_wait(Choose(title, shown, now))
+    return None if chosen is None or chosen == now else type(now)(chosen)
 
 
 async def promote(host: Host, context: Context) -> bool:

@@ -23,7 +23,8 @@ from octopoid_tui.host import Picture
 from octopoid_tui.keys import bindings
 from octopoid_tui.panes.glyphs import STYLES
 from octopoid_tui.screens.base import SMALLEST
-from octopoid_tui.screens.places.base import NARROW, PlaceScreen
+from octopoid_tui.screens.places.base import NARROW
+from octopoid_tui.screens.places.tabbed import TabbedPlace
 from octopoid_tui.widgets.flash_line import FlashLine
 from octopoid_tui.widgets.footer import KeyFooter
 from octopoid_tui.widgets.grid import Grid
@@ -64,7 +65,7 @@ class Costs:
     standing: Standing
 
 
-class CostsScreen(PlaceScreen):
+class CostsScreen(TabbedPlace):
     """The budgets as bars, and below them a table of the use, the dearest first."""
 
     WHERE = Where.COSTS
@@ -73,7 +74,6 @@ class CostsScreen(PlaceScreen):
 
     heading = getters.query_one("#costs-title", Static)
     budgets = getters.query_one("#budgets-text", Static)
-    tabs = getters.query_one(TabStrip)
     grid = getters.query_one("#costs", Grid)
 
     def __init__(self) -> None:
@@ -144,21 +144,11 @@ class CostsScreen(PlaceScreen):
         event.stop()
         self.action_perform("task.open")
 
-    @on(TabStrip.Chosen)
-    def _tab_clicked(self, event: TabStrip.Chosen) -> None:
-        self.choose_kind(UsageBy(event.key))
-
-    def choose_kind(self, by: UsageBy) -> None:
-        self._by = by
+    def choose(self, key: str) -> None:
+        self._by = UsageBy(key)
         self.show_loaded(self.app.picture)
         self.grid.cursor_row = 0
         self.show_hints()
-
-    def do_next_tab(self) -> None:
-        self.choose_kind(UsageBy(self.tabs.neighbour(1)))
-
-    def do_previous_tab(self) -> None:
-        self.choose_kind(UsageBy(self.tabs.neighbour(-1)))
 
     def do_next_span(self) -> None:
         self._days = SPANS[(SPANS.index(self._days) + 1) % len(SPANS)]

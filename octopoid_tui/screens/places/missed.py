@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType
-from typing import overload
 
 from textual.content import Content
 
@@ -21,6 +21,7 @@ from octopoid_tui.panes.glyphs import Sign, styled
 from octopoid_tui.panes.task_rows import reason
 from octopoid_tui.snapshot import Snapshot
 from octopoid_tui.widgets.grid_model import Column, Row
+from octopoid_tui.widgets.lazy_rows import LazyRows
 
 SHA = 10
 COLUMNS = (
@@ -216,35 +217,6 @@ def row(entry: Entry, now: datetime, zone: tzinfo | None) -> Row:
     )
 
 
-class EntryRows(Sequence[Row]):
-    """Entries as rows, made only for those that are looked at; iterating gives bare rows, to look for ids."""
-
-    def __init__(self, shown: Sequence[Entry], now: datetime, zone: tzinfo | None) -> None:
-        self._entries = shown
-        self._now = now
-        self._zone = zone
-        self._made: dict[int, Row] = {}
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __iter__(self) -> Iterator[Row]:
-        return (Row(entry.id, ()) for entry in self._entries)
-
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Row]: ...
-
-    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        if index not in self._made:
-            self._made[index] = row(self._entries[index], self._now, self._zone)
-        return self._made[index]
-
-
 def gather(
     events: Sequence[Event], snapshot: Snapshot, missed: Missed, now: datetime, zone: tzinfo | None
 ) -> Missed:
@@ -264,7 +236,7 @@ def gather(
         missed.span,
         missed.known,
         {entry.id: entry for entry in found},
-        {kind: EntryRows(shown, now, zone) for kind, shown in of_kind.items()},
+        {kind: LazyRows(shown, partial(row, now=now, zone=zone)) for kind, shown in of_kind.items()},
         of_task,
         sum(event.entity == "rule" for event in events),
         missed.whole_from,

@@ -17,10 +17,9 @@ from backend.planning import Draft, Project
 from octopoid_tui.actions import Action, Context, Where
 from octopoid_tui.host import Picture
 from octopoid_tui.keys import bindings
-from octopoid_tui.panes import task_rows
-from octopoid_tui.panes.task_rows import TaskRows
+from octopoid_tui.panes.task_rows import COLUMNS as TASK_COLUMNS
+from octopoid_tui.panes.task_rows import task_rows
 from octopoid_tui.screens.base import SMALLEST
-from octopoid_tui.screens.places.base import PlaceScreen
 from octopoid_tui.screens.places.planned import (
     DRAFT_COLUMNS,
     PROJECT_COLUMNS,
@@ -31,6 +30,7 @@ from octopoid_tui.screens.places.planned import (
     project_row,
     project_text,
 )
+from octopoid_tui.screens.places.tabbed import ListsPlace
 from octopoid_tui.widgets.flash_line import FlashLine
 from octopoid_tui.widgets.footer import KeyFooter
 from octopoid_tui.widgets.grid import Grid
@@ -41,22 +41,19 @@ from octopoid_tui.widgets.too_small import TooSmall
 PROJECTS, DRAFTS = "projects", "drafts"
 
 
-class ProjectsScreen(PlaceScreen):
+class ProjectsScreen(ListsPlace):
     """Two lists, and beside them what is under the cursor and its tasks."""
 
     WHERE = Where.PROJECTS
     WHAT = "projects and drafts"
     BINDINGS: ClassVar[list[BindingType]] = bindings(Where.PROJECTS)
 
-    tabs = getters.query_one(TabStrip)
-    switcher = getters.query_one(ContentSwitcher)
     detail = getters.query_one("#planned-text", Static)
     tasks = getters.query_one("#planned-tasks", Grid)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(PROJECTS)
         self._planned = Planned()
-        self._list = PROJECTS
 
     def compose(self) -> ComposeResult:
         yield StatusLine()
@@ -68,18 +65,13 @@ class ProjectsScreen(PlaceScreen):
             with Vertical(classes="place-side"):
                 with VerticalScroll(classes="place-detail"):
                     yield Static("", id="planned-text", markup=False)
-                yield Grid(task_rows.COLUMNS, id="planned-tasks", classes="place-tasks")
+                yield Grid(TASK_COLUMNS, id="planned-tasks", classes="place-tasks")
         yield FlashLine()
         yield KeyFooter()
         yield TooSmall(*SMALLEST)
 
     def grids(self) -> tuple[Grid, ...]:
         return self.query_one(f"#{PROJECTS}", Grid), self.query_one(f"#{DRAFTS}", Grid)
-
-    @property
-    def grid(self) -> Grid:
-        """The list that is shown."""
-        return self.query_one(f"#{self._list}", Grid)
 
     @property
     def project(self) -> Project | None:
@@ -131,7 +123,7 @@ class ProjectsScreen(PlaceScreen):
         else:
             self.detail.update("")
         self.tasks.set_placeholder("empty", _no_tasks(project, draft))
-        self.tasks.set_rows(TaskRows(shown, picture.snapshot, picture.busy, picture.now))
+        self.tasks.set_rows(task_rows(shown, picture.snapshot, picture.busy, picture.now))
         self.flash_line.set_hint(_hint(project, draft))
 
     @on(Grid.Highlighted)
@@ -148,25 +140,6 @@ class ProjectsScreen(PlaceScreen):
             self.action_perform("task.open")
         else:
             self.set_focus(self.tasks)
-
-    # Lists
-
-    def choose_list(self, name: str) -> None:
-        self._list = name
-        self.switcher.current = name
-        self.show_loaded(self.app.picture)
-        self.set_focus(self.grid)
-        self.show_hints()
-
-    @on(TabStrip.Chosen)
-    def _tab_clicked(self, event: TabStrip.Chosen) -> None:
-        self.choose_list(event.key)
-
-    def do_next_tab(self) -> None:
-        self.choose_list(self.tabs.neighbour(1))
-
-    def do_previous_tab(self) -> None:
-        self.choose_list(self.tabs.neighbour(-1))
 
     def do_back(self) -> None:
         """From the tasks to the list, and from there to where one came from."""

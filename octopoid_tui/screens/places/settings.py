@@ -16,7 +16,6 @@ from octopoid_tui.actions import Context, Where
 from octopoid_tui.host import Picture
 from octopoid_tui.keys import bindings
 from octopoid_tui.screens.base import SMALLEST
-from octopoid_tui.screens.places.base import PlaceScreen
 from octopoid_tui.screens.places.configured import (
     AGENT_COLUMNS,
     SETTING_COLUMNS,
@@ -29,6 +28,7 @@ from octopoid_tui.screens.places.configured import (
     setting_row,
     setting_text,
 )
+from octopoid_tui.screens.places.tabbed import ListsPlace
 from octopoid_tui.widgets.filter_bar import FilterBar
 from octopoid_tui.widgets.flash_line import FlashLine
 from octopoid_tui.widgets.footer import KeyFooter
@@ -47,7 +47,7 @@ KEYS, AGENTS = "settings", "agents"
 LOOK_EVERY = 2  # seconds, as the banner looks at the files
 
 
-class SettingsScreen(PlaceScreen):
+class SettingsScreen(ListsPlace):
     """Two lists, and beside them what is under the cursor, with its meaning."""
 
     WHERE = Where.SETTINGS
@@ -55,15 +55,12 @@ class SettingsScreen(PlaceScreen):
     BINDINGS: ClassVar[list[BindingType]] = bindings(Where.SETTINGS)
 
     problems = getters.query_one(NoticeLine)
-    tabs = getters.query_one(TabStrip)
-    switcher = getters.query_one(ContentSwitcher)
     bar = getters.query_one(FilterBar)
     detail = getters.query_one("#setting-text", Static)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(KEYS)
         self._settings: Settings | None = None
-        self._list = KEYS
 
     def compose(self) -> ComposeResult:
         yield StatusLine()
@@ -82,11 +79,6 @@ class SettingsScreen(PlaceScreen):
 
     def grids(self) -> tuple[Grid, ...]:
         return self.query_one(f"#{KEYS}", Grid), self.query_one(f"#{AGENTS}", Grid)
-
-    @property
-    def grid(self) -> Grid:
-        """The list that is shown."""
-        return self.query_one(f"#{self._list}", Grid)
 
     def source(self, picture: Picture) -> object:
         """Files change without an event."""
@@ -166,22 +158,3 @@ class SettingsScreen(PlaceScreen):
             self.bar.action_clear()
         else:
             super().do_back()
-
-    # Lists
-
-    def choose_list(self, name: str) -> None:
-        self._list = name
-        self.switcher.current = name
-        self.show_loaded(self.app.picture)
-        self.set_focus(self.grid)
-        self.show_hints()
-
-    @on(TabStrip.Chosen)
-    def _tab_clicked(self, event: TabStrip.Chosen) -> None:
-        self.choose_list(event.key)
-
-    def do_next_tab(self) -> None:
-        self.choose_list(self.tabs.neighbour(1))
-
-    def do_previous_tab(self) -> None:
-        self.choose_list(self.tabs.neighbour(-1))

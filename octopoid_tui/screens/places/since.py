@@ -20,7 +20,6 @@ from octopoid_tui.host import Picture
 from octopoid_tui.keys import bindings
 from octopoid_tui.screens.base import SMALLEST
 from octopoid_tui.screens.control.screen import ControlScreen
-from octopoid_tui.screens.places.base import PlaceScreen
 from octopoid_tui.screens.places.missed import (
     COLUMNS,
     NAMES,
@@ -34,6 +33,7 @@ from octopoid_tui.screens.places.missed import (
     heading,
 )
 from octopoid_tui.screens.places.story import Story
+from octopoid_tui.screens.places.tabbed import TabbedPlace
 from octopoid_tui.widgets.flash_line import FlashLine
 from octopoid_tui.widgets.footer import KeyFooter
 from octopoid_tui.widgets.grid import Grid
@@ -42,7 +42,7 @@ from octopoid_tui.widgets.tab_strip import Tab, TabStrip
 from octopoid_tui.widgets.too_small import TooSmall
 
 
-class SinceScreen(PlaceScreen):
+class SinceScreen(TabbedPlace):
     """A list of what happened, what needs a person first, and beside it how it came to that."""
 
     WHERE = Where.SINCE
@@ -50,7 +50,6 @@ class SinceScreen(PlaceScreen):
     BINDINGS: ClassVar[list[BindingType]] = bindings(Where.SINCE)
 
     heading = getters.query_one("#since-title", Static)
-    tabs = getters.query_one(TabStrip)
     grid = getters.query_one("#since", Grid)
     detail = getters.query_one("#since-text", Static)
 
@@ -163,21 +162,11 @@ class SinceScreen(PlaceScreen):
         event.stop()
         self.action_perform("task.open")
 
-    @on(TabStrip.Chosen)
-    def _tab_clicked(self, event: TabStrip.Chosen) -> None:
-        self.choose_kind(Kind(event.key))
-
-    def choose_kind(self, kind: Kind) -> None:
-        self._kind = kind
+    def choose(self, key: str) -> None:
+        self._kind = Kind(key)
         self.show_loaded(self.app.picture)
         self.grid.cursor_row = 0
         self.show_hints()
-
-    def do_next_tab(self) -> None:
-        self.choose_kind(Kind(self.tabs.neighbour(1)))
-
-    def do_previous_tab(self) -> None:
-        self.choose_kind(Kind(self.tabs.neighbour(-1)))
 
     def do_next_time(self) -> None:
         spans = list(Span)
