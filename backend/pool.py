@@ -17,7 +17,7 @@ import psycopg
 from psycopg import errors as pg
 
 from backend.clock import Clock
-from backend.errors import NotFound, Refused, StoreBroken, StoreBusy
+from backend.errors import OctopoidError, StoreBroken, StoreBusy
 from backend.lifecycle import Limits
 from backend.service import Service
 from backend.store.postgres import DatabaseClock, PostgresStore, explain, is_away, name_of, open_connection
@@ -143,7 +143,7 @@ def _look(store: PostgresStore, service: Service, job: Callable[[Service], T]) -
     # No rollback where no statement failed: the driver forgets with it every statement it has prepared.
     try:
         result = job(service)
-    except (NotFound, Refused):
+    except OctopoidError:
         store.commit()
         raise
     store.commit()

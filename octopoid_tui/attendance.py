@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +29,8 @@ class Attendance:
     left_at: datetime | None = None
     kept_at: datetime | None = None
     """The `last_at` that the file has."""
+    tried_at: datetime | None = field(default=None, compare=False)
+    """The `last_at` that was last to be written, whether or not it could be."""
 
     @classmethod
     def open(cls, file: Path) -> Attendance:
@@ -38,7 +40,7 @@ class Attendance:
         try:
             kept = json.loads(read_text(file).text)
             last_at, left_at = from_iso(kept["last_at"]), kept["left_at"]
-            return cls(file, last_at, None if left_at is None else from_iso(left_at), last_at)
+            return cls(file, last_at, None if left_at is None else from_iso(left_at), last_at, last_at)
         except (UnreadableFile, ValueError, KeyError, TypeError) as error:
             LOG.warning("%s is not used: %s", file, error)
             return cls(file)
@@ -51,9 +53,9 @@ class Attendance:
 
     def due(self, now: datetime) -> bool:
         """Whether the file is too far behind."""
-        if self.file is None or self.last_at == self.kept_at:
+        if self.file is None or self.last_at in (None, self.kept_at):
             return False
-        return self.kept_at is None or not timedelta() <= now - self.kept_at < KEEP_EVERY
+        return self.tried_at is None or not timedelta() <= now - self.tried_at < KEEP_EVERY
 
     def keep(self) -> None:
         """Write the file. Blocking.
@@ -64,11 +66,12 @@ class Attendance:
         last_at = self.last_at
         if self.file is None or last_at is None or last_at == self.kept_at:
             return
+        self.tried_at = last_at
         left_at = None if self.left_at is None else to_iso(self.left_at)
-        from scheduler.runs.durable import write_file  # not before there is something to keep
+        from scheduler.runs.durable import open_directory, write_file  # not before there is something to keep
 
         text = json.dumps({"last_at": to_iso(last_at), "left_at": left_at}) + "\n"
-        folder = os.open(self.file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = open_directory(self.file.parent)
         try:
             write_file(folder, self.file.name, text.encode())
         finally:

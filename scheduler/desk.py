@@ -131,6 +131,7 @@ class Desk:
         Raises:
             BadInput: no title, a bad id, an unknown role.
             MissingBranch: the base branch does not exist; the nearest names are given.
+            Refused: its project takes no task, or too many tasks wait.
         """
         new = await self._written(draft)
         await self._require_room(1)
@@ -141,7 +142,7 @@ class Desk:
 
         Raises:
             NotFound: there is no such draft.
-            BadInput, MissingBranch: as in `enqueue`, for any of them.
+            BadInput, MissingBranch, Refused: as in `enqueue`, for any of them.
         """
         tasks = [await self._written(one) for one in drafts]
         await self._require_room(len(tasks))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -49,7 +48,8 @@ from scheduler.pipeline.verdict import Verdict
 from scheduler.project import Project
 from scheduler.roles import Product, Role, load_role
 from scheduler.runs.adopt import stop
-from scheduler.runs.rundir import Exit, ExitCause, RunDir
+from scheduler.runs.rundir import BadRunFile, Exit, ExitCause, RunDir
+from scheduler.runs.tail import read_block
 
 log = logging.getLogger(__name__)
 
@@ -364,13 +364,13 @@ def _ends_before(run: Run, runs: Sequence[Run], forgiven: int) -> tuple[tuple[Ou
 
 
 def last_words(run_dir: RunDir) -> str | None:
-    """The last line that its program wrote to stderr; None when it wrote nothing. Blocking."""
+    """The last line that its program wrote to stderr; None when there is none to be read. Blocking."""
     try:
-        with run_dir.stderr_log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_WORDS_FROM))
-            lines = file.read(LAST_WORDS_FROM).decode("utf-8", "replace").splitlines()
-    except OSError:
+        _, size = read_block(run_dir.stderr_log, 0, 0)
+        written, _ = read_block(run_dir.stderr_log, max(0, (size or 0) - LAST_WORDS_FROM), LAST_WORDS_FROM)
+    except BadRunFile:
         return None
+    lines = written.decode("utf-8", "replace").splitlines()
     said = (clean_line(line, LAST_WORDS_LIMIT).strip() for line in reversed(lines))
     return next((line for line in said if line), None)
 

@@ -1,4 +1,4 @@
-"""Noticing what was changed around the agents: the files by which git in the user's repository runs programs.
+"""Noticing what was changed around the agents: files that decide what git in the user's repository does.
 
 An agent that is not contained can write there as its user can. What changed is told, and left as it is: it
 may be the person's own doing. No git is run on what was found, and nothing found here stops a run.
@@ -115,19 +115,19 @@ class Surroundings:
 
 
 def read(git_dir: Path) -> State:
-    """The state of now. Blocking, brief, whatever the files are.
-
-    Raises:
-        OSError: the hooks cannot be listed.
-    """
+    """The state of now. Blocking, brief, whatever the files are: what cannot be read is a state too."""
     state = {name: _content(git_dir / name) for name in SETTINGS}
     hooks = git_dir / "hooks"
-    if hooks.is_dir():
+    try:
         with os.scandir(os.fsencode(hooks)) as entries:
             for entry in islice(entries, HOOKS_LIMIT):
                 if not entry.name.endswith(b".sample"):
                     path = hooks / os.fsdecode(entry.name)
                     state[f"hooks/{entry.name.decode('utf-8', 'backslashreplace')}"] = _content(path)
+    except FileNotFoundError:
+        pass  # a repository needs no hooks
+    except OSError as error:
+        state["hooks"] = f"not to be listed: {error.errno}"
     return {name: what for name, what in state.items() if what}
 
 
@@ -135,12 +135,11 @@ def _content(path: Path) -> str:
     """What a file is like; empty where there is none. A pipe is not waited for, and a link not followed."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
-    except OSError:
-        found = os.lstat(path)
+    except OSError as error:
         target = hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest() if path.is_symlink() else ""
-        return f"{found.st_mode:o} {target}"
+        return f"not to be read: {error.errno} {target}"
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_size > READ_LIMIT:

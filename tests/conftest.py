@@ -23,14 +23,26 @@ settings.load_profile("octopoid")
 TIMED = {"agents", "end_to_end", "faults", "integration", "screens"}
 """Folders whose tests drive processes, servers and screens, each with a time of its own."""
 
+MOST_RERUNS = 2
+"""More of them in one run are no accident: the run fails, whatever came of them."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In CI, a test of these that fails is run once more, and listed as RERUN; elsewhere it fails at once."""
     if not os.environ.get("CI"):
         return
+    here = Path(__file__).parent
     for item in items:
-        if TIMED & set(item.path.parts):
+        if item.path.relative_to(here).parts[0] in TIMED:
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    reruns = len(reporter.stats.get("rerun", ())) if reporter is not None else 0
+    if reruns > MOST_RERUNS:
+        reporter.write_line(f"{reruns} tests were run again, and {MOST_RERUNS} may be", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,9 @@
 """Which waiting changes may be on their way at the same time: those of tasks that nothing links.
 
 A lane holds the changes of one task, and of the tasks that wait for it or that it waits for: what is done to
-a task is told to those. Within a lane one change is sent after the other, in the order they were made. New
-tasks arrive in the order they were made too, since the oldest is worked on first.
+a task is told to those. All edits of dependencies share one lane. Within a lane one change is sent after the
+other, in the order they were made. New tasks arrive in the order they were made too, since the oldest is
+worked on first.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class Operation:
     described: bool = True
     """Whether it is part of the documented API."""
     reads: bool = False
-    """Changes nothing, though it is no GET: there is no answer to keep."""
+    """No answer of it is kept, though it is no GET: doing it again does no harm."""
 
     @property
     def parameters(self) -> list[str]:

@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -129,39 +130,47 @@ async def respond_span(
 
 
 def read_runs(backend: Backend, wanted: RunFilter) -> Read[Run]:
-    async def read(span: Span) -> list[Run]:
-        if isinstance(backend, Pager):
-            return await backend.page_runs(wanted, span)
-        return _cut_rows(await backend.list_runs(task_id=wanted.task_id, live=wanted.live), span)
-
-    return read
+    if isinstance(backend, Pager):
+        return partial(backend.page_runs, wanted)
+    return _whole(lambda: backend.list_runs(task_id=wanted.task_id, live=wanted.live))
 
 
 def read_sessions(backend: Backend, wanted: SessionFilter) -> Read[Session]:
-    async def read(span: Span) -> list[Session]:
-        if isinstance(backend, Pager):
-            return await backend.page_sessions(wanted, span)
-        rows = await backend.list_sessions(task_id=wanted.task_id, live=wanted.live)
-        machine = wanted.orchestrator_id
-        return _cut_rows([row for row in rows if machine in (None, row.orchestrator_id)], span)
+    if isinstance(backend, Pager):
+        return partial(backend.page_sessions, wanted)
 
-    return read
+    async def every() -> list[Session]:
+        rows = await backend.list_sessions(task_id=wanted.task_id, live=wanted.live)
+        return [row for row in rows if wanted.orchestrator_id in (None, row.orchestrator_id)]
+
+    return _whole(every)
 
 
 def read_messages(backend: Backend, wanted: MessageFilter) -> Read[Message]:
-    async def read(span: Span) -> list[Message]:
-        if isinstance(backend, Pager):
-            return await backend.page_messages(wanted, span)
-        return _cut_rows(await _all_messages(backend, wanted), span)
-
-    return read
+    if isinstance(backend, Pager):
+        return partial(backend.page_messages, wanted)
+    return _whole(lambda: _all_messages(backend, wanted))
 
 
 def read_evidence(backend: Backend) -> Read[Evidence]:
-    async def read(span: Span) -> list[Evidence]:
-        if isinstance(backend, Pager):
-            return await backend.page_evidence(span)
-        return _cut_rows(sorted(await backend.unfinished_evidence(), key=_came), span)
+    if isinstance(backend, Pager):
+        return backend.page_evidence
+
+    async def every() -> list[Evidence]:
+        return sorted(await backend.unfinished_evidence(), key=_came)
+
+    return _whole(every)
+
+
+def _whole(every: Callable[[], Awaitable[list[Row]]]) -> Read[Row]:
+    """Pages of a list that is there as a whole only: it is asked for once for each request."""
+    rows: list[Row] | None = None
+
+    async def read(span: Span) -> list[Row]:
+        nonlocal rows
+        if rows is None:
+            rows = await every()
+        return _cut_rows(rows, span)
 
     return read
 

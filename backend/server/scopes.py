@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ONE = re.compile(r"/api/v1/(tasks|projects|drafts)/([^/]+)(?:/|$)")
 CLAIM = "/api/v1/tasks/claim"
-TASK_FIELDS = ("task_id", "work_order_id", "conversation_id", "leases")
+TASK_FIELDS = ("task_id", "work_order_id", "conversation_id", "entity_id", "leases")
 """Fields of queries and bodies that name a task, or several in a list of objects."""
 ELSEWHERE = ("/api/v1/keys", "/api/v1/rules", "/api/admin/")
 """There `scope` in a body is what a key may do, whom a rule answers, or part of what is imported."""

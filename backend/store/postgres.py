@@ -18,7 +18,7 @@ from backend.model import Run, Task
 from backend.store.interface import StoredTask
 from backend.store.postgres_log import PostgresLog
 from backend.store.postgres_session import DISMISSALS, SESSION, PostgresSession, Row, connect, storable
-from backend.store.rows import content_values, run_of, state_values, task_of
+from backend.store.rows import run_of, task_of
 from backend.store.sql import load, load_like
 from backend.store.sql_keys import SqlKeys
 from backend.store.sql_machines import SqlMachines
@@ -74,12 +74,6 @@ class PostgresTasks(SqlTasks):
 
     def _insert(self, values: dict[str, object]) -> dict[str, object]:
         return super()._insert(storable(values))
-
-    def save_state(self, task: Task, open_blockers: int) -> bool:
-        return self._save("save_state", state_values(task), task, open_blockers)
-
-    def save_content(self, task: Task, open_blockers: int) -> bool:
-        return self._save("save_content", content_values(task), task, open_blockers)
 
     def _save(self, name: str, values: dict[str, object], task: Task, open_blockers: int) -> bool:
         answer = self._session.execute(self._sql[name], values | {"open_blockers": open_blockers})

@@ -67,14 +67,13 @@ class SqlTasks:
         return {Priority(row[0]): row[1] for row in self._execute(self._sql["count_waiting"])}
 
     def save_state(self, task: Task, open_blockers: int) -> bool:
-        values = state_values(task)
-        values["open_blockers"] = open_blockers
-        return self._execute(self._sql["save_state"], values).rowcount == 1
+        return self._save("save_state", state_values(task), task, open_blockers)
 
     def save_content(self, task: Task, open_blockers: int) -> bool:
-        values = content_values(task)
-        values["open_blockers"] = open_blockers
-        return self._execute(self._sql["save_content"], values).rowcount == 1
+        return self._save("save_content", content_values(task), task, open_blockers)
+
+    def _save(self, name: str, values: dict[str, object], task: Task, open_blockers: int) -> bool:
+        return self._execute(self._sql[name], values | {"open_blockers": open_blockers}).rowcount == 1
 
     def set_open_blockers(self, task_id: str, open_blockers: int) -> None:
         self._execute(self._sql["set_open_blockers"], {"id": task_id, "open_blockers": open_blockers})

@@ -30,6 +30,7 @@ from backend.model import (
     Outcome,
     Priority,
     Queue,
+    Run,
     RunEnd,
     SenderType,
     Task,
@@ -37,8 +38,9 @@ from backend.model import (
     TaskPatch,
     TaskType,
 )
-from backend.pages import Page, Place, place_of
+from backend.pages import Page, Place, RunFilter, Span, place_of
 from backend.server.app import create_app
+from backend.server.pages import read_runs
 from backend.sessions import NewSession
 from backend.store.postgres import PAGE_STATEMENTS as POSTGRES_PAGES
 from backend.store.postgres import STATEMENTS as POSTGRES
@@ -421,7 +423,7 @@ PLANS = {
 
 
 @pytest.mark.parametrize(("noun", "only"), PLANS)
-def test_a_page_of_what_is_live_reads_nothing_that_is_over(tmp_path: Path, noun: str, only: str) -> None:
+def test_a_page_is_read_through_the_index_meant_for_it(tmp_path: Path, noun: str, only: str) -> None:
     path = tmp_path / "octopoid.db"
     for store in open_store(path, 0):
         store.close()
@@ -430,3 +432,18 @@ def test_a_page_of_what_is_live_reads_nothing_that_is_over(tmp_path: Path, noun:
         rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", defaultdict(str))
         plan = "\n".join(row[3] for row in rows)
     assert PLANS[noun, only] in plan, plan
+
+
+async def test_a_backend_that_has_whole_lists_is_asked_once_for_each_request() -> None:
+    asked: list[str | None] = []
+
+    class Whole:
+        async def list_runs(self, task_id: str | None = None, *, live: bool = False) -> list[Run]:
+            asked.append(task_id)
+            return []
+
+    whole: Any = Whole()
+    read = read_runs(whole, RunFilter(task_id="t"))
+    assert await read(Span(2)) == []
+    assert await read(Span(2, "r1")) == []
+    assert asked == ["t"]

@@ -464,3 +464,14 @@ async def test_the_agent_of_the_demo_works_on_what_a_person_queues(tmp_path: Pat
         assert task.head_sha is not None
         hub = work.project.layout.root / "hub.git"
         assert git(hub, "show", f"{task.head_sha}:t1.md") == "# Rate the thing"
+
+
+@pytest.mark.parametrize("deed", ["mkfifo stderr.log", "ln -s secret stderr.log"])
+async def test_an_agent_that_replaces_its_log_holds_up_nothing(tmp_path: Path, deed: str) -> None:
+    script = f"cd $OCTOPOID_RUN_DIR\necho secret words > secret\nrm -f stderr.log\n{deed}\nexit 3\n"
+    async with at_work(make_project(tmp_path, script)) as work:
+        await work.desk.enqueue(TaskDraft("Work", id="t1"))
+        await work.scheduler.run_until_idle()
+        runs = await work.backend.list_runs(task_id="t1")
+        assert {run.outcome for run in runs} == {Outcome.CRASHED}
+        assert not any("secret" in (run.reason or "") for run in runs)

@@ -23,7 +23,7 @@ import pytest
 from psycopg.pq import TransactionStatus
 
 from backend.clock import ManualClock, from_ms
-from backend.errors import DependencyCycle, NotFound, StoreBroken, StoreBusy
+from backend.errors import BadInput, DependencyCycle, NotFound, StoreBroken, StoreBusy
 from backend.interface import Action, Transition
 from backend.lifecycle import Facts, Limits, apply
 from backend.local import LocalBackend
@@ -45,6 +45,7 @@ from backend.model import (
     TaskPatch,
 )
 from backend.open import open_database
+from backend.pages import RunFilter, Span
 from backend.pool import Link
 from backend.service import Service
 from backend.store.interface import NewEvent
@@ -205,6 +206,10 @@ def test_a_read_leaves_what_is_prepared(url: str, monkeypatch: pytest.MonkeyPatc
             link.run(lambda service: service.tasks.count_queues(), False, monotonic() + 30)
             with pytest.raises(NotFound):
                 link.run(lambda service: service.runs.get("none"), False, monotonic() + 30)
+            with pytest.raises(BadInput):
+                link.run(
+                    lambda service: service.pages.runs(RunFilter(), Span(1, "none")), False, monotonic() + 30
+                )
         (connection,) = made
         rows = connection.execute(
             "SELECT generic_plans FROM pg_prepared_statements WHERE statement = %s",

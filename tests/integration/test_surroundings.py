@@ -39,6 +39,8 @@ def agent_of(tmp_path: Path, script: str) -> None:
         ("ln -s /dev/zero $R/.git/info/attributes", "info/attributes"),
         ("mkfifo $R/.git/info/attributes", "info/attributes"),
         ("truncate -s 20G $R/.git/info/attributes", "info/attributes"),
+        ("mv $R/.git/info $R/.git/x; touch $R/.git/info", "info/exclude"),
+        ("rm -r $R/.git/hooks; touch $R/.git/hooks", "hooks"),
         ("touch $R/.git/hooks/$(printf 'caf\\351')", "hooks/caf\\xe9"),
         (
             "printf '[branch \"x\"]\\n\\tremote = o\\n[core]\\n\\teditor = evil\\n' >> $R/.git/config",

@@ -17,7 +17,7 @@ from octopoid_tui.screens.places import costs
 from octopoid_tui.screens.places.costs import CostsScreen
 from octopoid_tui.screens.task.screen import TaskScreen
 from octopoid_tui.widgets.grid_model import Row
-from scheduler.budget import Line, Reach, Standing
+from scheduler.budget import Line, Reach
 
 
 async def open_costs(d: Driven, *keys: str) -> CostsScreen:
@@ -139,7 +139,6 @@ async def test_hostile_names_stay_text(size: tuple[int, int], hostile_payloads: 
     desk, bad = planned(), "".join(hostile_payloads.values())
     desk.backend.used = {by: [Usage(bad, 1, 1.0, 1, 1, 1, 1)] for by in UsageBy}
     desk.standing = replace(desk.standing, shared=(Line(Reach.PROJECT, bad, 1.0, 2.0, tokens=False),))
-    assert isinstance(desk.standing, Standing)
     async with driving(desk, size) as d:
         screen = await open_costs(d)
         text = "".join(d.lines())

@@ -67,3 +67,13 @@ def test_a_file_that_says_nothing_useful_is_not_used(tmp_path: Path, content: st
 def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "attendance.json").mkdir()
     assert Attendance.open(tmp_path / "attendance.json").last_at is None
+
+
+def test_a_place_that_cannot_be_written_is_tried_seldom_too(tmp_path: Path) -> None:
+    attendance = Attendance(tmp_path / "none" / "attendance.json")
+    attendance.here(NOON)
+    with pytest.raises(OSError, match="none"):
+        attendance.keep()
+    attendance.here(NOON + SECOND)
+    assert not attendance.due(NOON + SECOND)
+    assert attendance.due(NOON + KEEP_EVERY)

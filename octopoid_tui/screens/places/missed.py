@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from functools import partial
@@ -231,16 +231,12 @@ def gather(
     for event in events:
         if event.entity_id in told and event.entity == "task":
             of_task.setdefault(event.entity_id, []).append(event)
-    return Missed(
-        missed.since,
-        missed.span,
-        missed.known,
-        {entry.id: entry for entry in found},
-        {kind: LazyRows(shown, partial(row, now=now, zone=zone)) for kind, shown in of_kind.items()},
-        of_task,
-        sum(event.entity == "rule" for event in events),
-        missed.whole_from,
-        missed.used,
+    return replace(
+        missed,
+        entries={entry.id: entry for entry in found},
+        rows={kind: LazyRows(shown, partial(row, now=now, zone=zone)) for kind, shown in of_kind.items()},
+        events=of_task,
+        by_rule=sum(event.entity == "rule" for event in events),
     )
 
 

@@ -88,7 +88,7 @@ NO_TASKS = Share()
 
 
 def gather(projects: Iterable[Project], drafts: Iterable[Draft], tasks: Iterable[Task]) -> Planned:
-    """Active projects and open drafts first, the newest change first; tasks as the queues order them."""
+    """Active projects by title and open drafts by last change, before others; tasks as queues have them."""
     states, forms = list(ProjectStatus), list(DraftStatus)
     by_project: dict[str, list[Task]] = {}
     for task in tasks:

@@ -176,7 +176,7 @@ class SinceScreen(TabbedPlace):
 
     def do_open_conversation(self) -> None:
         """Answer on the control screen, where the conversation is."""
-        context, control = self.context(), self.app.screen_stack[0]
-        if context.task is not None and isinstance(control, ControlScreen):
+        entry, control = self.entry, self.app.screen_stack[0]
+        if entry is not None and entry.task_id and isinstance(control, ControlScreen):
             self.app.pop_screen()
-            control.open_conversation(context.task.id, context.question)
+            control.open_conversation(entry.task_id, entry.question)
